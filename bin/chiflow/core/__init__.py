@@ -1,0 +1,1 @@
+"""What every stage may use, and nothing else: conventions, physics, file contracts."""

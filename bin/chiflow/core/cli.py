@@ -1,0 +1,50 @@
+"""What makes an executable of a function.
+
+A user's mistake is one line on standard error and exit 1; a bug is a full traceback. Options that mean the same in every stage are
+defined once, here.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chiflow.core.errors import ChiflowError
+
+AcquisitionFile = Annotated[Path, typer.Option("--acquisition", help="acquisition.json: EchoTimes (s), MagneticFieldStrength (T), ImagingFrequency (MHz), B0Direction (voxel axes; default: from the affine).")]
+MagnitudeFile = Annotated[Path, typer.Option("--magnitude", help="4D magnitude, one echo after the other, any unit.")]
+PhaseFile = Annotated[Path, typer.Option("--phase", help="4D phase in rad, one echo after the other.")]
+MaskFile = Annotated[Path, typer.Option("--mask", help="3D mask, voxels above 0 count.")]
+OutFile = Annotated[Path, typer.Option("--out", help="Output .nii or .nii.gz; what was done is written beside it as .json.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda; a GPU that is not there is a warning, not an error.")]
+
+
+def application(main: Callable) -> typer.Typer:
+    """The Typer application of one executable; its help is the docstring of `main`."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
+    app.command()(main)
+    return app
+
+
+def execute(main: Callable) -> None:
+    """Run an executable. ChiflowError becomes one line and exit 1, anything else keeps its traceback."""
+    try:
+        application(main)()
+    except ChiflowError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(1)
+
+
+def warn(message: str) -> str:
+    """Say a warning on standard error; returns it, for the record."""
+    print(f"warning: {message}", file=sys.stderr)
+    return message
+
+
+def choose(registry: dict, name: str, what: str):
+    """The entry of a registry. Raises ChiflowError listing the names there are."""
+    if name not in registry:
+        raise ChiflowError(f"unknown {what} '{name}': choose from {', '.join(registry)}")
+    return registry[name]

@@ -1,0 +1,124 @@
+"""Every JSON that crosses a stage's border.
+
+Keys are BIDS names in CamelCase, units are BIDS units (s, T, MHz, mm); attributes are the same in snake_case with the unit said.
+"""
+
+import json
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+import chiflow
+from chiflow.core.errors import ChiflowError
+from chiflow.core.geometry import Geometry, geometry_of
+from chiflow.core.nifti import Image, write_bytes
+from chiflow.core.units import larmor_frequency_mhz
+
+LONGEST_ECHO_S = 0.5  # no gradient echo lives that long: larger numbers are milliseconds
+
+
+class Contract(BaseModel):
+    """A JSON file: read with a one-line error that names file and key, written atomically with sorted meaning and BIDS names."""
+
+    model_config = ConfigDict(populate_by_name=True, extra="allow", alias_generator=lambda name: "".join(p.title() for p in name.split("_")))
+
+    @classmethod
+    def read(cls, path: Path):
+        """The contract in a JSON file. Raises ChiflowError naming the file and the key that is wrong."""
+        try:
+            return cls.model_validate(json.loads(Path(path).read_text(encoding="utf8")))
+        except FileNotFoundError as error:
+            raise ChiflowError(f"{path}: no such file") from error
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise ChiflowError(f"{path}: not a JSON file ({error})") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise ChiflowError(f"{path}: {key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}") from error
+
+    def write(self, path: Path) -> None:
+        """Write the contract as JSON; keys that were never given stay out."""
+        content = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+class Acquisition(Contract):
+    """How a run was acquired: acquisition.json. Five keys written by hand are enough, INTAKE writes them all.
+
+    EchoTimes in s, MagneticFieldStrength in T, ImagingFrequency in MHz (either of the two is enough, the frequency is exact), B0Direction
+    in voxel axes (from the affine when it is missing).
+    """
+
+    echo_times_s: list[float] = Field(alias="EchoTimes", min_length=1)
+    magnetic_field_strength_t: float | None = Field(None, alias="MagneticFieldStrength", gt=0)
+    imaging_frequency_mhz: float | None = Field(None, alias="ImagingFrequency", gt=0)
+    b0_direction: tuple[float, float, float] | None = Field(None, alias="B0Direction")
+    id: str | None = Field(None, alias="Id")
+
+    @field_validator("echo_times_s")
+    @classmethod
+    def _seconds_and_rising(cls, times: list[float]) -> list[float]:
+        if any(not np.isfinite(t) or t <= 0 for t in times):
+            raise ValueError(f"echo times {times} must be positive")
+        if max(times) > LONGEST_ECHO_S:
+            raise ValueError(f"echo times {times} look like milliseconds, seconds are expected")
+        if any(later <= earlier for earlier, later in zip(times, times[1:])):
+            raise ValueError(f"echo times {times} do not increase")
+        return times
+
+    @model_validator(mode="after")
+    def _field_strength_known(self):
+        if self.magnetic_field_strength_t is None and self.imaging_frequency_mhz is None:
+            raise ValueError("MagneticFieldStrength (T) or ImagingFrequency (MHz) is needed to give ppm")
+        return self
+
+    @cached_property
+    def frequency_mhz(self) -> float:
+        """What 1 ppm is worth, in Hz: ImagingFrequency when known, else γ̄ × MagneticFieldStrength."""
+        return self.imaging_frequency_mhz or larmor_frequency_mhz(self.magnetic_field_strength_t)
+
+    @property
+    def frequency_source(self) -> str:
+        """Which key gave ppm."""
+        return "ImagingFrequency" if self.imaging_frequency_mhz else "MagneticFieldStrength"
+
+    def geometry(self, image: Image) -> Geometry:
+        """Grid and B0 direction of an image of this run."""
+        return geometry_of(image.affine, image.data.shape, self.b0_direction)
+
+    def require_echoes(self, image: Image) -> None:
+        """Raise ChiflowError unless the image has an echo for each echo time along its last axis."""
+        echoes = image.data.shape[3] if image.data.ndim == 4 else 1
+        if echoes != len(self.echo_times_s):
+            raise ChiflowError(f"{image.path}: {echoes} echoes, but the acquisition has {len(self.echo_times_s)} echo times")
+
+
+class Record(Contract):
+    """What a stage did: the JSON beside its first output (same name, .json)."""
+
+    stage: str
+    method: str
+    parameters: dict[str, Any] = {}
+    units: str | None = None
+    figures: dict[str, Any] = {}
+    warnings: list[str] = []
+    software: dict[str, str] = {}
+
+    def write_beside(self, output: Path) -> None:
+        """Write the record beside an image: chi.nii → chi.json."""
+        self.software = software_versions() | self.software
+        self.write(record_path(output))
+
+
+def record_path(output: Path) -> Path:
+    """Where the record of an image stands."""
+    return Path(output).with_name(Path(output).name.removesuffix(".gz").removesuffix(".nii") + ".json")
+
+
+def software_versions(*packages: str) -> dict[str, str]:
+    """Versions of chiflow, numpy, scipy, nibabel and the packages named."""
+    return {"chiflow": chiflow.__version__} | {name: version(name) for name in ("numpy", "scipy", "nibabel", *packages)}

@@ -1,0 +1,56 @@
+"""Padding, the k grid and the FFT: the only Fourier convention.
+
+Transforms are real to complex over the last three axes, unnormalised forward and 1/N backward; k is in cycles/mm. A volume sits in
+the low corner of its padded grid, so the zeros behind it separate it from its periodic copy on every side.
+"""
+
+import torch
+from scipy.fft import next_fast_len
+
+from chiflow.core.geometry import Geometry
+
+
+def padded_shape(shape: tuple[int, ...], padding: float = 1.0, margin: tuple[int, ...] = (0, 0, 0)) -> tuple[int, int, int]:
+    """Fast FFT sizes that hold `padding` × the shape and at least shape + margin voxels."""
+    return tuple(next_fast_len(max(int(-(-n * padding // 1)), n + m), real=True) for n, m in zip(shape, margin))
+
+
+def pad(volume: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """The volume (…, X, Y, Z) with zeros behind it, up to `shape`."""
+    widths = [w for have, want in zip(reversed(volume.shape[-3:]), reversed(shape)) for w in (0, want - have)]
+    return torch.nn.functional.pad(volume, widths)
+
+
+def crop(volume: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """The first `shape` voxels of the last three axes: the inverse of pad."""
+    return volume[..., : shape[0], : shape[1], : shape[2]]
+
+
+def filtered(volume: torch.Tensor, kernel: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """crop(F⁻¹ kernel F pad(volume)) on a padded grid of `shape`; `kernel` is the half spectrum of a real filter."""
+    spectrum = torch.fft.rfftn(pad(volume, shape), dim=(-3, -2, -1))
+    return crop(torch.fft.irfftn(spectrum * kernel, s=shape, dim=(-3, -2, -1)), volume.shape[-3:])
+
+
+def k_grid(shape: tuple[int, ...], voxel_size: tuple[float, ...], device=None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """k in cycles/mm along each axis (half spectrum on the last), shaped to broadcast; +Nyquist and −Nyquist share one sample."""
+    axes = [
+        torch.fft.fftfreq(shape[0], voxel_size[0], device=device),
+        torch.fft.fftfreq(shape[1], voxel_size[1], device=device),
+        torch.fft.rfftfreq(shape[2], voxel_size[2], device=device),
+    ]
+    return axes[0][:, None, None], axes[1][None, :, None], axes[2][None, None, :]
+
+
+def odd_k_grid(shape: tuple[int, ...], voxel_size: tuple[float, ...], device=None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """k_grid with 0 on the Nyquist planes: the mean of +Nyquist and −Nyquist for every term that is odd in one component of k."""
+    grid = k_grid(shape, voxel_size, device)
+    return tuple(
+        torch.where((n % 2 == 0) & (torch.abs(k).mul(2 * v).sub(1).abs() < 1e-4), torch.zeros_like(k), k)
+        for k, n, v in zip(grid, shape, voxel_size)
+    )
+
+
+def geometry_k(geometry: Geometry, shape: tuple[int, ...], device=None):
+    """k_grid and odd_k_grid of a padded grid with the voxels of a geometry."""
+    return k_grid(shape, geometry.voxel_size, device), odd_k_grid(shape, geometry.voxel_size, device)

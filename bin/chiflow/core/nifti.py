@@ -1,0 +1,118 @@
+"""NIfTI in and out.
+
+Reading gives float32 and refuses what no stage can use (truncated files, NaN, another grid). Writing is atomic: a temporary name beside
+the target, then a rename. What is gzipped carries no time and no name, so equal maps are equal bytes.
+"""
+
+import io
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from isal import igzip
+from nibabel.filebasedimages import ImageFileError
+
+from chiflow.core.errors import ChiflowError
+
+SAME_PLACE_MM = 1e-2  # affines of one scan differ by rounding only: a hundredth of a millimetre at the far corner of the volume
+GZIP_LEVEL = 1
+
+
+@dataclass(frozen=True)
+class Image:
+    """A volume: data (X, Y, Z[, E]) float32, affine (4, 4) in mm, and where it came from."""
+
+    data: np.ndarray
+    affine: np.ndarray
+    path: Path
+
+
+def read_header(path: Path) -> nibabel.Nifti1Image:
+    """The NIfTI image of a .nii or .nii.gz file, data not yet converted. Raises ChiflowError naming the file."""
+    path = Path(path)
+    if not path.is_file():
+        raise ChiflowError(f"{path}: no such file")
+    try:
+        if path.name.endswith(".gz"):
+            return nibabel.Nifti1Image.from_bytes(igzip.decompress(path.read_bytes()))
+        return nibabel.Nifti1Image.from_filename(path)
+    except (ImageFileError, EOFError, OSError, zlib.error, ValueError, igzip.IsalError) as error:
+        raise ChiflowError(f"{path}: not a readable NIfTI file, is it complete? ({error})") from error
+
+
+def load(path: Path, dimensions: tuple[int, ...] = (3,), finite: bool = True) -> Image:
+    """The volume in a file as float32. Raises ChiflowError for an unreadable file, other dimensions, or NaN and Inf when `finite`."""
+    image = read_header(path)
+    if image.ndim not in dimensions:
+        wanted = " or ".join(f"{d}D" for d in dimensions)
+        raise ChiflowError(f"{path}: shape {image.shape} is {image.ndim}D, expected {wanted}")
+    try:
+        data = np.asarray(image.dataobj, dtype=np.float32)
+    except (OSError, ValueError, EOFError) as error:
+        raise ChiflowError(f"{path}: the image data end too early, is the file complete? ({error})") from error
+    if finite and not np.isfinite(data).all():
+        raise ChiflowError(f"{path}: {int((~np.isfinite(data)).sum())} voxels are NaN or infinite")
+    return Image(data, image.affine, Path(path))
+
+
+def load_like(path: Path, reference: Image, **options) -> Image:
+    """load(path), refused when its grid is not the reference's (first three axes and affine)."""
+    image = load(path, **options)
+    require_same_grid(image, reference)
+    return image
+
+
+def load_mask(path: Path, reference: Image | None = None) -> np.ndarray:
+    """A mask (X, Y, Z) bool: voxels above 0. Raises ChiflowError when it is empty or on another grid than the reference."""
+    image = load(path) if reference is None else load_like(path, reference)
+    mask = image.data > 0
+    if not mask.any():
+        raise ChiflowError(f"{path}: the mask is zero everywhere")
+    return mask
+
+
+def require_same_grid(image: Image, reference: Image) -> None:
+    """Raise ChiflowError unless both images have one shape and their corners lie at one place."""
+    if image.data.shape[:3] != reference.data.shape[:3]:
+        raise ChiflowError(f"{image.path}: shape {image.data.shape[:3]} != {reference.data.shape[:3]} of {reference.path.name}")
+    distance = grid_distance(image.affine, reference.affine, image.data.shape)
+    if distance > SAME_PLACE_MM:
+        raise ChiflowError(f"{image.path}: lies up to {distance:.3g} mm off the grid of {reference.path.name}: resample it first")
+
+
+def grid_distance(affine: np.ndarray, other: np.ndarray, shape: tuple[int, ...]) -> float:
+    """Largest distance in mm between the corners of one grid under two affines."""
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape[:3]], [1])).reshape(4, -1)
+    return float(np.linalg.norm(((affine - other) @ corners)[:3], axis=0).max())
+
+
+def save(path: Path, data: np.ndarray, like: Image) -> None:
+    """Write data (bool as uint8, anything else as float32) with the affine of `like`, atomically; .gz in the name compresses."""
+    path = Path(path)
+    image = nibabel.Nifti1Image(np.asarray(data, dtype=np.uint8 if data.dtype == bool else np.float32), like.affine)
+    image.set_qform(like.affine, 1)
+    image.set_sform(like.affine, 1)
+    image.header.set_xyzt_units("mm")
+    content = image.to_bytes()
+    if path.name.endswith(".gz"):
+        buffer = io.BytesIO()
+        with igzip.IGzipFile(filename="", mode="wb", fileobj=buffer, compresslevel=GZIP_LEVEL, mtime=0) as stream:
+            stream.write(content)
+        content = buffer.getvalue()
+    write_bytes(path, content)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name and rename it. Raises ChiflowError when the folder cannot be written."""
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True) if os.access(path.parent, os.W_OK) else None
+        raise ChiflowError(f"{path}: cannot be written ({error.strerror})") from error
