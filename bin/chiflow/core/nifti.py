@@ -6,13 +6,12 @@ the target, then a rename. What is gzipped carries no time and no name, so equal
 
 import io
 import os
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel
 import numpy as np
-from isal import igzip
+from isal import igzip, isal_zlib
 from nibabel.filebasedimages import ImageFileError
 
 from chiflow.core.errors import ChiflowError
@@ -39,7 +38,7 @@ def read_header(path: Path) -> nibabel.Nifti1Image:
         if path.name.endswith(".gz"):
             return nibabel.Nifti1Image.from_bytes(igzip.decompress(path.read_bytes()))
         return nibabel.Nifti1Image.from_filename(path)
-    except (ImageFileError, EOFError, OSError, zlib.error, ValueError, igzip.IsalError) as error:
+    except (ImageFileError, EOFError, OSError, ValueError, isal_zlib.error) as error:
         raise ChiflowError(f"{path}: not a readable NIfTI file, is it complete? ({error})") from error
 
 
