@@ -1,0 +1,10 @@
+"""Field-to-source inversion: local field → χ.
+
+Every method: (field, mask, geometry, weight, sigma_ppm, **options) → χ; tensors (X, Y, Z), ppm; weight is the reliability of each voxel
+(1 in the median, 0 outside the mask), sigma_ppm the noise of the field where the weight is 1.
+"""
+
+from chiflow.invert.tkd import tkd
+from chiflow.invert.tv import tv
+
+INVERSIONS = {"tv": tv, "tkd": tkd}
