@@ -39,9 +39,13 @@ def reliable_part(mask: np.ndarray, quality: np.ndarray, least_quality: float = 
 def extract_brain(magnitude: np.ndarray, voxel_size: tuple[float, ...], erosion_mm: float) -> np.ndarray:
     """Largest body of tissue that survives an erosion, grown back."""
     tissue = filled(magnitude > otsu_threshold(gaussian_filter(magnitude, [0.7 / v for v in voxel_size])))
-    core = largest_component(depth_mm(tissue, voxel_size) > erosion_mm)
+    if tissue.all():
+        return tissue
+    core = largest_component(distance_transform_edt(tissue, sampling=voxel_size) > erosion_mm)  # the edge of the volume erodes nothing
     if not core.any():
-        core = largest_component(tissue)
+        if tissue.all():
+        return tissue
+    core = largest_component(tissue)
         return filled(core)
     grown = tissue & (distance_transform_edt(~core, sampling=voxel_size) <= erosion_mm + max(voxel_size))
     return filled(largest_component(grown))
@@ -59,11 +63,6 @@ def otsu_threshold(values: np.ndarray, bins: int = 256) -> float:
     mean_above = (np.cumsum((counts * centres)[::-1]) / np.maximum(above[::-1], 1))[::-1]
     between = below[:-1] * above[1:] * (mean_below[:-1] - mean_above[1:]) ** 2
     return float(np.exp(edges[1 + int(np.argmax(between))]))
-
-
-def depth_mm(mask: np.ndarray, voxel_size: tuple[float, ...]) -> np.ndarray:
-    """Distance in mm of each voxel of the mask to the nearest voxel outside; beyond the volume counts as outside."""
-    return distance_transform_edt(np.pad(mask, 1), sampling=voxel_size)[1:-1, 1:-1, 1:-1]
 
 
 def largest_component(mask: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ Keys are BIDS names in CamelCase, units are BIDS units (s, T, MHz, mm); attribut
 """
 
 import json
+import sys
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +19,7 @@ from chiflow.core.geometry import Geometry, geometry_of
 from chiflow.core.nifti import Image, write_bytes
 from chiflow.core.units import larmor_frequency_mhz
 
+NUMERICAL_PACKAGES = ("numpy", "scipy", "nibabel", "torch")
 LONGEST_ECHO_S = 0.5  # no gradient echo lives that long: larger numbers are milliseconds
 
 
@@ -119,6 +121,6 @@ def record_path(output: Path) -> Path:
     return Path(output).with_name(Path(output).name.removesuffix(".gz").removesuffix(".nii") + ".json")
 
 
-def software_versions(*packages: str) -> dict[str, str]:
-    """Versions of chiflow, numpy, scipy, nibabel and the packages named."""
-    return {"chiflow": chiflow.__version__} | {name: version(name) for name in ("numpy", "scipy", "nibabel", *packages)}
+def software_versions() -> dict[str, str]:
+    """Versions of chiflow and of the numerical packages that this process has loaded."""
+    return {"chiflow": chiflow.__version__} | {name: version(name) for name in NUMERICAL_PACKAGES if name in sys.modules}
