@@ -38,6 +38,6 @@ def pdf(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: tor
     dipole = lambda x: filtered(x, kernel, shape)
     normal = lambda x: outside * dipole(weights * dipole(x))
     steps = conjugate_gradient_steps(normal, outside * dipole(weights * data), torch.zeros_like(data), iterations, tolerance)
-    for sources in progress(steps, "PDF"):
+    for sources, _ in progress(steps, "PDF"):
         pass
     return (data - dipole(sources))[corner] * mask, mask

@@ -2,8 +2,8 @@
 
     min over χ   ½ ‖W (D χ − f)‖² + λ ‖∇χ‖₁,      λ = 0.045 σ
 
-ADMM with ∇χ split off, penalty ρ = 100 λ, and the χ step solved by conjugate gradients on D W² D + ρ ∇ᵀ∇, since W and D do not commute.
-It starts from 20 conjugate gradient steps on D W² D + λ0 with
+ADMM with ∇χ split off, penalty ρ = λ / (3 rms f), and the χ step solved by conjugate gradients on D W² D + ρ ∇ᵀ∇, since W and D do not
+commute. It starts from 20 conjugate gradient steps on D W² D + λ0 with
 
     λ0 = 1e-3 + 0.089 σ² / max(var f − σ², 0.1 var f),      0.089 = mean of D²
 
@@ -21,10 +21,10 @@ from chiflow.core.progress import progress
 from chiflow.core.solvers import conjugate_gradient, soft_threshold
 
 LAMBDA_PER_SIGMA = 0.045
-PENALTY_PER_LAMBDA = 100.0
+STEP_PER_FIELD = 3.0  # λ/ρ, the gradient that one iteration can remove, in units of the field's root mean square
 MEAN_D2 = 0.089
 WARM_ITERATIONS = 20
-ITERATIONS = 30
+ITERATIONS = 25
 INNER_ITERATIONS = 3
 
 
@@ -38,25 +38,24 @@ def tv(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torc
     dipole = DipoleOperator(geometry, device=field.device)
     inside = mask.float()
     squared = (inside if weight is None else weight * inside) ** 2
+    power = float((squared * field**2).sum() / squared.sum().clamp(min=1e-12))
     strength = LAMBDA_PER_SIGMA * sigma_ppm if lambda_ppm is None else lambda_ppm
-    penalty = PENALTY_PER_LAMBDA * strength
-    voxel_size = geometry.voxel_size
+    step = STEP_PER_FIELD * max(power, 1e-20) ** 0.5
+    penalty = strength / step
     data = inside * dipole.adjoint(squared * field)
     fidelity = lambda x: inside * dipole.adjoint(squared * dipole.forward(x))
-    normal = lambda x: fidelity(x) + penalty * inside * gradient_adjoint(gradient(x, voxel_size), voxel_size)
-    chi = warm_start(fidelity, data, field, squared, sigma_ppm)
-    split, dual = gradient(chi, voxel_size), torch.zeros((3, *field.shape), device=field.device)
+    smoothness = lambda g: penalty * inside * gradient_adjoint(g, geometry.voxel_size)
+    normal = lambda x: fidelity(x) + smoothness(gradient(x, geometry.voxel_size))
+    ridge = 1e-3 + MEAN_D2 * sigma_ppm**2 / max(power - sigma_ppm**2, 0.1 * power, 1e-20)
+    chi, _ = conjugate_gradient(lambda x: fidelity(x) + ridge * x, data, torch.zeros_like(field), WARM_ITERATIONS)
+    split, dual = gradient(chi, geometry.voxel_size), torch.zeros((3, *field.shape), device=field.device)
+    right = data + smoothness(split - dual)
+    residual = right - normal(chi)
     for _ in progress(range(iterations), "TV"):
-        right = data + penalty * inside * gradient_adjoint(split - dual, voxel_size)
-        chi = conjugate_gradient(normal, right, chi, INNER_ITERATIONS)
-        slope = gradient(chi, voxel_size)
-        split = soft_threshold(slope + dual, strength / penalty)
+        chi, residual = conjugate_gradient(normal, right, chi, INNER_ITERATIONS, residual=residual)
+        slope = gradient(chi, geometry.voxel_size)
+        split = soft_threshold(slope + dual, step)
         dual = dual + slope - split
+        previous, right = right, data + smoothness(split - dual)
+        residual = residual + right - previous
     return chi * inside
-
-
-def warm_start(fidelity, data: torch.Tensor, field: torch.Tensor, squared: torch.Tensor, sigma_ppm: float) -> torch.Tensor:
-    """20 conjugate gradient steps on D W² D + λ0."""
-    variance = float((squared * field**2).sum() / squared.sum().clamp(min=1e-12))
-    ridge = 1e-3 + MEAN_D2 * sigma_ppm**2 / max(variance - sigma_ppm**2, 0.1 * variance, 1e-20)
-    return conjugate_gradient(lambda x: fidelity(x) + ridge * x, data, torch.zeros_like(field), WARM_ITERATIONS)
