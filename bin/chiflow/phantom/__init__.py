@@ -1,0 +1,1 @@
+"""Simulated scans with known truth: a whole head, an analytic sphere, and writers for DICOM and BIDS."""

@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chiflow.core.cli import execute
+from chiflow.phantom.write import write_subjects
+from chiflow.phantom.scan import Protocol
+
+
+def main(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to: dicom/, bids/ and truth/ below it.")],
+    dicom: Annotated[bool, typer.Option(help="Write DICOM, magnitude and phase as series of their own.")] = True,
+    bids: Annotated[bool, typer.Option(help="Write a raw BIDS data set.")] = False,
+    shape: Annotated[tuple[int, int, int], typer.Option(help="Voxels along the three axes of the slab.")] = Protocol.shape,
+    voxel_size: Annotated[tuple[float, float, float], typer.Option(help="Voxel size in mm.")] = Protocol.voxel_size,
+    tilt: Annotated[float, typer.Option(help="Tilt of the slab about the left-right axis, degrees.")] = 0.0,
+    turn: Annotated[float, typer.Option(help="Turn of the slab about the head-foot axis, before the tilt, degrees.")] = 0.0,
+    orientation: Annotated[str, typer.Option(help="axial, coronal or sagittal.")] = "axial",
+    echo_times: Annotated[str, typer.Option(help="Echo times in s, with blanks or commas between them.")] = "0.004 0.010 0.016 0.022",
+    field_strength: Annotated[float, typer.Option(help="Nominal field in T; a 3 T runs at 123.2 MHz.")] = 3.0,
+    snr: Annotated[float, typer.Option(help="Signal to noise ratio of white matter at the first echo.")] = 60.0,
+    bipolar: Annotated[bool, typer.Option(help="Bipolar readout along the first axis: even echoes differ by a linear phase.")] = False,
+    complex_parts: Annotated[bool, typer.Option(help="BIDS with part-real and part-imag in place of part-mag and part-phase.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same scan.")] = 0,
+    subjects: Annotated[int, typer.Option(min=1, help="Number of heads, each of its own anatomy.")] = 1,
+) -> None:
+    """Write simulated multi-echo gradient-echo scans of whole heads, with the truth of every map beside them.
+
+    Truths: chi and local_ppm in ppm (chi demeaned in the mask), field_hz in Hz, phase and offset in rad, r2star in 1/s, mask, labels.
+    """
+    times = tuple(float(time) for time in echo_times.replace(",", " ").split())
+    protocol = Protocol(shape, voxel_size, tilt, turn, orientation, times, field_strength, snr, bipolar)
+    write_subjects(protocol, out, subjects, seed, dicom=dicom, bids=bids, complex_parts=complex_parts)
+
+
+if __name__ == "__main__":
+    execute(main)
