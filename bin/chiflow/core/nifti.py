@@ -6,6 +6,7 @@ the target, then a rename. What is gzipped carries no time and no name, so equal
 
 import io
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import nibabel
 import numpy as np
 from isal import igzip, isal_zlib
 from nibabel.filebasedimages import ImageFileError
+from nibabel.wrapstruct import WrapStructError
 
 from chiflow.core.errors import ChiflowError
 
@@ -38,7 +40,7 @@ def read_header(path: Path) -> nibabel.Nifti1Image:
         if path.name.endswith(".gz"):
             return nibabel.Nifti1Image.from_bytes(igzip.decompress(path.read_bytes()))
         return nibabel.Nifti1Image.from_filename(path)
-    except (ImageFileError, EOFError, OSError, ValueError, isal_zlib.error) as error:
+    except (ImageFileError, WrapStructError, EOFError, OSError, ValueError, isal_zlib.error) as error:
         raise ChiflowError(f"{path}: not a readable NIfTI file, is it complete? ({error})") from error
 
 
@@ -113,5 +115,6 @@ def write_bytes(path: Path, content: bytes) -> None:
         part.write_bytes(content)
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True) if os.access(path.parent, os.W_OK) else None
+        with suppress(OSError):
+            part.unlink()
         raise ChiflowError(f"{path}: cannot be written ({error.strerror})") from error

@@ -1,0 +1,121 @@
+"""NIfTI and JSON contracts: what goes out comes back, and bad files are one line."""
+
+import json
+
+import numpy as np
+import pytest
+
+from chiflow.core.contracts import Acquisition, Record
+from chiflow.core.errors import ChiflowError
+from chiflow.core.nifti import Image, load, load_like, load_mask, save
+
+AFFINE = np.array([[-0.8, 0.02, 0, 10], [0.02, 0.8, 0, -20], [0, 0, 2.0, 5], [0, 0, 0, 1.0]])
+
+
+def image(tmp_path, name="map.nii", data=None, affine=AFFINE):
+    data = np.random.default_rng(0).normal(size=(11, 12, 13)).astype(np.float32) if data is None else data
+    save(tmp_path / name, data, Image(data, affine, tmp_path / name))
+    return tmp_path / name
+
+
+@pytest.mark.parametrize("name", ["map.nii", "map.nii.gz", "mit Leerzeichen ä.nii.gz"])
+def test_what_is_saved_comes_back(tmp_path, name):
+    data = np.random.default_rng(1).normal(size=(11, 12, 13, 2)).astype(np.float32)
+    back = load(image(tmp_path, name, data), dimensions=(4,))
+    assert np.array_equal(back.data, data)
+    assert np.allclose(back.affine, AFFINE, atol=1e-6)
+    assert [p.name for p in tmp_path.iterdir()] == [name], "no temporary file is left"
+
+
+def test_equal_maps_are_equal_bytes_whatever_the_name(tmp_path):
+    assert image(tmp_path, "a.nii.gz").read_bytes() == image(tmp_path, "b.nii.gz").read_bytes()
+
+
+def test_a_mask_is_stored_as_bytes_and_read_as_bool(tmp_path):
+    mask = np.random.default_rng(2).random((5, 6, 7)) > 0.5
+    path = image(tmp_path, "mask.nii", mask)
+    assert np.array_equal(load_mask(path), mask)
+    assert path.stat().st_size == 352 + mask.size
+
+
+def broken(tmp_path, case):
+    whole = image(tmp_path, "whole.nii.gz" if case == "truncated gzip" else "whole.nii")
+    if case in ("truncated", "truncated gzip"):
+        bad = tmp_path / ("bad" + "".join(whole.suffixes))
+        bad.write_bytes(whole.read_bytes()[:2000])
+        return bad
+    if case == "not nifti":
+        (tmp_path / "bad.nii").write_text("hello")
+        return tmp_path / "bad.nii"
+    if case == "nan":
+        data = np.ones((4, 4, 4), dtype=np.float32)
+        data[1, 2, 3] = np.nan
+        return image(tmp_path, "bad.nii", data)
+    if case == "4D":
+        return image(tmp_path, "bad.nii", np.ones((4, 4, 4, 2), dtype=np.float32))
+    return tmp_path / "missing.nii"
+
+
+@pytest.mark.parametrize("case", ["truncated", "truncated gzip", "not nifti", "nan", "4D", "missing"])
+def test_a_bad_file_is_named(tmp_path, case):
+    path = broken(tmp_path, case)
+    with pytest.raises(ChiflowError, match=path.name):
+        load(path)
+
+
+def test_other_grids_are_refused(tmp_path):
+    reference = load(image(tmp_path))
+    shifted = AFFINE.copy()
+    shifted[0, 3] += 0.1
+    with pytest.raises(ChiflowError, match="0.1 mm off"):
+        load_like(image(tmp_path, "shifted.nii", affine=shifted), reference)
+    with pytest.raises(ChiflowError, match=r"\(11, 12, 14\)"):
+        load_like(image(tmp_path, "longer.nii", np.ones((11, 12, 14), dtype=np.float32)), reference)
+    with pytest.raises(ChiflowError, match="zero everywhere"):
+        load_mask(image(tmp_path, "empty.nii", np.zeros((11, 12, 13), dtype=bool)), reference)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ChiflowError, match="cannot be written"):
+        image(tmp_path / "file")
+
+
+ACQUISITION = {"EchoTimes": [0.004, 0.008], "MagneticFieldStrength": 3, "ImagingFrequency": 123.2, "B0Direction": [0, 0, 1], "Vendor": "x"}
+
+
+def written(tmp_path, **changes):
+    content = {key: value for key, value in (ACQUISITION | changes).items() if value is not None}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    return tmp_path / "a.json"
+
+
+def test_an_acquisition_by_hand_is_enough_and_keeps_what_it_does_not_know(tmp_path):
+    acquired = Acquisition.read(written(tmp_path))
+    assert (acquired.frequency_mhz, acquired.frequency_source) == (123.2, "ImagingFrequency")
+    acquired.write(tmp_path / "b.json")
+    assert json.loads((tmp_path / "b.json").read_text())["Vendor"] == "x"
+    by_strength = Acquisition.read(written(tmp_path, ImagingFrequency=None))
+    assert by_strength.frequency_mhz == pytest.approx(127.732, abs=1e-3)
+    assert by_strength.frequency_source == "MagneticFieldStrength"
+
+
+@pytest.mark.parametrize("changes, said", [
+    ({"EchoTimes": [4, 8]}, "milliseconds"),
+    ({"EchoTimes": [0.008, 0.004]}, "do not increase"),
+    ({"EchoTimes": [0.0, 0.004]}, "positive"),
+    ({"EchoTimes": None}, "EchoTimes"),
+    ({"EchoTimes": []}, "EchoTimes"),
+    ({"MagneticFieldStrength": None, "ImagingFrequency": None}, "ImagingFrequency"),
+    ({"MagneticFieldStrength": "three"}, "MagneticFieldStrength"),
+    ({"B0Direction": [0, 1]}, "B0Direction"),
+])
+def test_a_wrong_acquisition_names_file_and_key(tmp_path, changes, said):
+    with pytest.raises(ChiflowError, match=f"a.json.*{said}"):
+        Acquisition.read(written(tmp_path, **changes))
+
+
+def test_a_record_stands_beside_its_image(tmp_path):
+    Record(stage="invert", method="tv", units="ppm", figures={"x": 1.5}).write_beside(tmp_path / "chi.nii.gz")
+    back = Record.read(tmp_path / "chi.json")
+    assert (back.method, back.figures, set(back.software) >= {"chiflow", "numpy"}) == ("tv", {"x": 1.5}, True)
