@@ -1,0 +1,151 @@
+"""DICOM to NIfTI by dcm2niix, without identity.
+
+What dcm2niix prints and the sidecars it writes hold names and dates: its output is never shown, and its files live in a temporary folder
+inside `out` that is gone when the call returns.
+"""
+
+import json
+import subprocess
+import tempfile
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import dcm2niix
+
+from chiflow.convert.anonymous import Labels, kept_keys, without_header_text
+from chiflow.convert.kind import part_or_reason
+from chiflow.convert.links import link_flat
+from chiflow.core.contracts import Aside, Conversion, ConvertedImage
+from chiflow.core.errors import ChiflowError
+from chiflow.core.nifti import read_header, write_bytes
+
+NOTHING_FOUND = "no DICOM image that can be read was found in the folder"
+OPTIONS = ["-b", "y", "-ba", "n", "-z", "n", "-d", "0", "-w", "2", "-f", "s%s_%j"]
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image of dcm2niix: file, what dcm2niix put behind the name, its sidecar (with identity), labels and part (or why it has none)."""
+
+    path: Path
+    sidecar: dict
+    subject: str
+    session: str
+    part: str | None
+    reason: str | None
+
+    @property
+    def series_number(self) -> int:
+        """Series number, 0 when the scanner gave none."""
+        return int(self.sidecar.get("SeriesNumber") or 0)
+
+    @property
+    def name(self) -> str:
+        """What a reader without the DICOM files knows it by."""
+        return f"sub-{self.subject}_ses-{self.session} series {self.series_number}"
+
+
+def convert(dicom: Path, key: Path, out: Path, subjects: Path, depth: int | None = None) -> Conversion:
+    """Convert a folder into `out` and say what was set aside; `subjects` gets the table of labels.
+
+    Raises ChiflowError when the folder is not there, the key is empty, or a place cannot be written.
+    """
+    if not dicom.is_dir():
+        raise ChiflowError(f"{dicom}: no such folder")
+    labels = Labels.from_file(key)
+    make_folder(out)
+    with tempfile.TemporaryDirectory(prefix=".dicom_", dir=out) as temporary:
+        images = read_images(run_dcm2niix(dicom, Path(temporary), depth), labels)
+        aside = [Aside(name=image.name, reason=image.reason) for image in images if image.reason]
+        aside += write_images([image for image in images if not image.reason], labels, out)
+    write_subjects(subjects, images, dicom, labels)
+    if not images:
+        aside = [Aside(name=labels.folder(dicom), reason=NOTHING_FOUND)]
+    unique = {(entry.name, entry.reason): entry for entry in aside}
+    record = Conversion(aside=[unique[pair] for pair in sorted(unique)])
+    record.write(out / "convert.json")
+    return record
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder. Raises ChiflowError when that is not allowed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ChiflowError(f"{folder}: cannot be made ({error.strerror})") from error
+
+
+def run_dcm2niix(dicom: Path, temporary: Path, depth: int | None) -> list[Path]:
+    """Convert all files below a folder; returns the images in the order of their names. What dcm2niix says is kept from every log."""
+    flat, made = temporary / "flat", temporary / "made"
+    flat.mkdir()
+    made.mkdir()
+    link_flat(dicom, flat, depth)
+    subprocess.run([dcm2niix.bin, *OPTIONS, "-o", str(made), str(flat)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL, check=False)
+    return sorted(path for path in made.glob("*.nii") if path.with_suffix(".json").is_file())
+
+
+def read_images(paths: list[Path], labels: Labels) -> list[Image]:
+    """Sidecars, labels and parts of what dcm2niix wrote."""
+    images = []
+    for path in paths:
+        sidecar = json.loads(path.with_suffix(".json").read_text(encoding="utf8", errors="surrogateescape"), strict=False)
+        ending = path.stem.removeprefix(f"s{sidecar.get('SeriesNumber', '')}_{sidecar.get('SeriesInstanceUID', '')}")
+        part, reason = part_or_reason(sidecar, ending, read_header(path).shape)
+        images.append(Image(path, sidecar, labels.subject(sidecar), labels.session(sidecar), part, reason))
+    return images
+
+
+def write_images(images: list[Image], labels: Labels, out: Path) -> list[Aside]:
+    """Write images and sidecars under their final names; returns what could not be told apart."""
+    stacks, aside = defaultdict(list), []
+    for image in images:
+        stacks[image.subject, image.session, image.series_number, image.part].append(image)
+    for (subject, session, number, part), stack in sorted(stacks.items()):
+        for echo, same in numbered(stack).items():
+            write_image(same[0], f"sub-{subject}_ses-{session}_run-{number}_echo-{echo}_part-{part}_MEGRE", echo, labels, out)
+            aside += [Aside(name=image.name, reason=f"another {part} image of echo {echo} in one series: it was used, this one not") for image in same[1:]]
+    return aside
+
+
+def numbered(stack: list[Image]) -> dict[int, list[Image]]:
+    """The images of one series and part by echo: its number, or its place among the echo times when numbers repeat or are missing."""
+    numbers = [int(image.sidecar.get("EchoNumber") or 0) for image in stack]
+    times = [image.sidecar.get("EchoTime", 0.0) for image in stack]
+    if len(set(numbers)) < len(set(times)) or min(numbers) < 1:
+        order = sorted(set(times))
+        numbers = [order.index(time) + 1 for time in times]
+    groups = defaultdict(list)
+    for number, image in sorted(zip(numbers, stack), key=lambda pair: (pair[0], pair[1].path.name)):
+        groups[number].append(image)
+    return groups
+
+
+def write_image(image: Image, stem: str, echo: int, labels: Labels, out: Path) -> None:
+    """One image and its sidecar, without identity."""
+    header, content = read_header(image.path), image.path.read_bytes()
+    clean = without_header_text(content)
+    identity = {
+        "Part": image.part,
+        "Subject": image.subject,
+        "Session": image.session,
+        "Series": labels.hashed("series", image.sidecar.get("SeriesInstanceUID", "")),
+        "Content": labels.hashed("content", clean[int(header.dataobj.offset):]),
+        "SeriesNumber": image.series_number,
+        "EchoNumber": echo,
+        "Shape": list(header.shape),
+        "Affine": header.affine.round(6).tolist(),
+    }
+    write_bytes(out / f"{stem}.nii", clean)
+    ConvertedImage.model_validate(kept_keys(image.sidecar) | identity).write(out / f"{stem}.json")
+
+
+def write_subjects(path: Path, images: list[Image], dicom: Path, labels: Labels) -> None:
+    """The local table that leads from a label back to the patient and the folder."""
+    folder = dicom.resolve()
+    rows = {(f"sub-{image.subject}", str(image.sidecar.get("PatientID", "")), str(folder)) for image in images} or {(labels.folder(dicom), "", str(folder))}
+    lines = ["\t".join(" ".join(cell.split()) for cell in row) for row in [("label", "PatientID", "folder"), *sorted(rows)]]
+    write_bytes(path, ("\n".join(lines) + "\n").encode("utf8", errors="replace"))
+    path.chmod(0o600)

@@ -1,0 +1,66 @@
+"""Which part of the signal an image holds, or why it holds none."""
+
+import re
+
+SCANNER_FIELD_MAP = "a field map in Hz made by the scanner is not phase: the phase of each echo is needed"
+NO_ECHO = {
+    "LOCALIZER": "a localizer",
+    "PROJECTION IMAGE": "a projection",
+    "MPR": "a reformatted image",
+    "MIP": "a projection",
+    "MNIP": "a projection",
+    "MIN_IP": "a projection",
+    "SWI": "a susceptibility-weighted image, not an echo",
+    "SUBTRACTION": "a difference of images",
+    "T2_STAR_MAP": "a map made by the scanner, not an echo",
+    "T2 MAP": "a map made by the scanner, not an echo",
+    "T2_MAP": "a map made by the scanner, not an echo",
+    "T1 MAP": "a map made by the scanner, not an echo",
+    "T1_MAP": "a map made by the scanner, not an echo",
+    "R2_STAR": "a map made by the scanner, not an echo",
+    "R2_MAP": "a map made by the scanner, not an echo",
+    "R2 MAP": "a map made by the scanner, not an echo",
+    "T2*": "a map made by the scanner, not an echo",
+    "R2*": "a map made by the scanner, not an echo",
+    "ADC": "a diffusion map",
+    "TRACEW": "a diffusion map",
+}
+PARTS = {"PHASE": "phase", "P": "phase", "REAL": "real", "R": "real", "IMAGINARY": "imag", "I": "imag", "MAGNITUDE": "mag", "M": "mag"}
+ENDINGS = {"ph": "phase", "phase": "phase", "phMag": None, "real": "real", "imaginary": "imag"}
+
+
+def part_or_reason(sidecar: dict, ending: str, shape: tuple[int, ...]) -> tuple[str | None, str | None]:
+    """The part (mag, phase, real or imag) of an image, or the reason to set it aside.
+
+    sidecar is that of dcm2niix, ending what dcm2niix put behind the name (`_e2_ph`), shape that of the image (voxels).
+    """
+    types = [str(word).upper() for word in [*sidecar.get("ImageType", []), *sidecar.get("ImageTypeText", [])]]
+    if "fieldmap" in ending.lower() or any("FIELDMAP" in word or word == "B0 MAP" for word in types) or sidecar.get("Units") == "Hz":
+        return None, SCANNER_FIELD_MAP
+    reason = next((NO_ECHO[word] for word in types if word in NO_ECHO), None) or _other_sequence(sidecar) or _other_shape(shape)
+    return (None, reason) if reason else (_part(types, ending), None)
+
+
+def _other_sequence(sidecar: dict) -> str | None:
+    sequence = set(re.split(r"[\\_\s]+", str(sidecar.get("ScanningSequence", "")).upper()))
+    variant = set(re.split(r"[\\_\s]+", str(sidecar.get("SequenceVariant", "")).upper()))
+    if "IR" in sequence or "MP" in variant:
+        return "magnetization-prepared, not a multi-echo gradient echo"
+    if "SE" in sequence and "GR" not in sequence:
+        return "a spin echo, not a gradient echo"
+    return None
+
+
+def _other_shape(shape: tuple[int, ...]) -> str | None:
+    if len(shape) > 3 and shape[3] > 1:
+        return f"{shape[3]} volumes of one echo: a time series or single coils"
+    if len(shape) < 3 or min(shape[:3]) < 2:
+        return "a single slice: a 3D volume is needed"
+    return None
+
+
+def _part(types: list[str], ending: str) -> str:
+    """By what dcm2niix added to name and ImageType, which knows private tags, then by the scanner's own ImageType."""
+    named = next((ENDINGS[word] for word in ending.split("_") if ENDINGS.get(word)), None)
+    return named or next((PARTS[word] for word in reversed(types) if word in PARTS and len(word) > 1), None) or next(
+        (PARTS[word] for word in types[2:] if word in PARTS), "mag")
