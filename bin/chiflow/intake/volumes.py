@@ -1,0 +1,87 @@
+"""The images of a run as they are stored, checked against each other."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from chiflow.core.errors import ChiflowError
+from chiflow.core.nifti import Image, read_header, require_same_grid
+from chiflow.intake.sources import Source
+
+THREADS = 4
+
+
+@dataclass(frozen=True)
+class Volume:
+    """An echo of a part: raw (X, Y, Z) as stored, value = slope · raw + intercept, and the range of the finite raw values."""
+
+    path: Path
+    raw: np.ndarray
+    slope: float
+    intercept: float
+    affine: np.ndarray
+    low: float
+    high: float
+
+    @property
+    def values(self) -> np.ndarray:
+        """Values as the header scales them, (X, Y, Z) float32."""
+        scaled = self.raw.astype(np.float32)
+        return scaled if (self.slope, self.intercept) == (1, 0) else scaled * np.float32(self.slope) + np.float32(self.intercept)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Smallest and largest value as the header scales them."""
+        ends = sorted(self.slope * raw + self.intercept for raw in (self.low, self.high))
+        return ends[0], ends[1]
+
+
+def load_volumes(sources: list[Source]) -> list[Volume]:
+    """The volumes of all sources, several files at a time.
+
+    Raises ChiflowError naming the file that is unreadable, flat, empty, infinite, or on another grid than the first.
+    """
+    paths = list(dict.fromkeys(source.path for source in sources))
+    with ThreadPoolExecutor(THREADS) as pool:
+        stored = dict(zip(paths, pool.map(_stored, paths)))
+        volumes = list(pool.map(lambda source: _volume(source, *stored[source.path]), sources))
+    reference = Image(volumes[0].raw, volumes[0].affine, volumes[0].path)
+    for volume in volumes[1:]:
+        require_same_grid(Image(volume.raw, volume.affine, volume.path), reference)
+    return volumes
+
+
+def _stored(path: Path):
+    """Raw array, slope, intercept and affine of a file."""
+    image = read_header(path)
+    try:
+        raw = np.asarray(image.dataobj.get_unscaled())
+    except (OSError, ValueError, EOFError) as error:
+        raise ChiflowError(f"{path}: the image data end too early, is the file complete? ({error})") from error
+    if raw.dtype.kind not in "iuf":
+        raise ChiflowError(f"{path}: data type {raw.dtype} cannot be used, store real numbers")
+    return raw, image.dataobj.slope, image.dataobj.inter, image.affine
+
+
+def _volume(source: Source, raw: np.ndarray, slope: float, intercept: float, affine: np.ndarray) -> Volume:
+    path = source.path
+    echoes = raw.shape[3] if raw.ndim > 3 else 1
+    if raw.ndim > 4 or echoes != (1 if source.volume is None else len(_times(source))):
+        raise ChiflowError(f"{path}: shape {raw.shape} has {echoes} volumes, expected one for each EchoTime of its sidecar")
+    if raw.ndim == 4:
+        raw = raw[..., source.volume or 0]
+    if raw.ndim < 3 or min(raw.shape) < 2:
+        raise ChiflowError(f"{path}: shape {raw.shape} is a single slice, a 3D volume is needed")
+    finite = raw if raw.dtype.kind in "iu" else raw[np.isfinite(raw)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    if low == high:
+        raise ChiflowError(f"{path}: every voxel is {slope * low + intercept:g}, there is no image in it")
+    if raw.dtype.kind == "f" and np.isinf(raw).any():
+        raise ChiflowError(f"{path}: {int(np.isinf(raw).sum())} voxels are infinite")
+    return Volume(path, raw, slope, intercept, affine, low, high)
+
+
+def _times(source: Source) -> list:
+    return source.sidecar["EchoTimes"]

@@ -1,0 +1,33 @@
+#!/usr/bin/env python3
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chiflow.core.cli import execute
+from chiflow.core.nifti import Image, save
+from chiflow.intake import take_in
+
+
+def main(
+    files: Annotated[list[Path], typer.Argument(help="NIfTI images of one run with their JSON sidecars, BIDS names: …_echo-<n>_part-<mag|phase|real|imag>_MEGRE.nii[.gz].")],
+    id: Annotated[str, typer.Option(help="BIDS name of the run: sub-<label>[_ses-<label>][_run-<n>].")],
+    out_magnitude: Annotated[Path, typer.Option(help="Output: 4D magnitude, one echo after the other.")],
+    out_phase: Annotated[Path, typer.Option(help="Output: 4D phase in rad, −π … π, paramagnetic positive.")],
+    out_acquisition: Annotated[Path, typer.Option(help="Output: acquisition.json (s, T, MHz, mm) with the phase convention that was found.")],
+    inherited: Annotated[list[Path] | None, typer.Option(help="Sidecar of a level above, the most general first; may be given several times.")] = None,
+) -> None:
+    """Check a run and bring it into one form: 4D magnitude, 4D phase in rad, acquisition.json.
+
+    Sidecars give EchoTime (s) and MagneticFieldStrength (T) or ImagingFrequency (MHz). The unit of the phase is judged from its levels: rad,
+    rad × 1000, or levels of an integer phase. Whatever cannot be used is refused with one line that names the file.
+    """
+    scan = take_in(files, inherited or [], id)
+    like = Image(scan.magnitude, scan.affine, files[0])
+    save(out_magnitude, scan.magnitude, like)
+    save(out_phase, scan.phase, like)
+    scan.acquisition.write(out_acquisition)
+
+
+if __name__ == "__main__":
+    execute(main)
