@@ -1,0 +1,25 @@
+process BACKGROUND {
+    tag "${meta.id}"
+    label 'medium'
+
+    input:
+    tuple val(meta), path(field), path(noise), path(mask), path(acquisition)
+    val code
+
+    output:
+    tuple val(meta), path('local.nii'), path('eroded.nii'), emit: local
+    tuple val(meta), path('{local,eroded}.{nii,json}'), emit: files
+
+    script:
+    def device = task.accelerator ? 'cuda' : 'cpu'
+    """
+    background.py --field ${field} --field-unit hz --noise ${noise} --mask ${mask} --acquisition ${acquisition} --device ${device} \\
+        --out local.nii --out-mask eroded.nii ${task.ext.args ?: ''}
+    """
+
+    stub:
+    """
+    background.py --help > /dev/null
+    touch local.nii local.json eroded.nii
+    """
+}

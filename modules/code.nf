@@ -1,0 +1,18 @@
+// What a stage's result depends on besides its inputs: the engine sees the executable, not the package that it imports.
+
+def codeOf(stage) {
+    def sources = ["${stage}.py", 'chiflow/__init__.py', "chiflow/${stage}.py", "chiflow/${stage}", 'chiflow/core']
+        .collect { name -> projectDir.resolve("bin/${name}") }
+        .collectMany { source -> pythonFiles(source) }
+    if (!sources) {
+        error("bin/${stage}.py: no such file")
+    }
+    return sources.collect { source -> "${projectDir.relativize(source)}\n${source.text}" }.join('\n').sha256()
+}
+
+def pythonFiles(source) {
+    if (source.isDirectory()) {
+        return source.listFiles().sort().collectMany { inner -> pythonFiles(inner) }
+    }
+    return source.exists() && source.name.endsWith('.py') ? [source] : []
+}

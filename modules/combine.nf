@@ -1,0 +1,23 @@
+process COMBINE {
+    tag "${meta.id}"
+    label 'medium'
+
+    input:
+    tuple val(meta), path(magnitude), path(phase), path(acquisition)
+    val code
+
+    output:
+    tuple val(meta), path('combined.nii'), emit: phase
+    tuple val(meta), path('combined.json'), emit: files
+
+    script:
+    """
+    combine.py --phase ${phase} --magnitude ${magnitude} --acquisition ${acquisition} --out combined.nii ${task.ext.args ?: ''}
+    """
+
+    stub:
+    """
+    combine.py --help > /dev/null
+    touch combined.nii combined.json
+    """
+}

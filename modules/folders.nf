@@ -1,0 +1,48 @@
+// What the user names is looked at before any task; what cannot be used ends the run with one line. Includes nothing: the strict
+// parser takes a file of functions that includes others from one place only.
+
+// Every file below a folder, links followed, in the order of their names.
+def filesBelow(folder) {
+    try {
+        return java.nio.file.Files.walk(folder, java.nio.file.FileVisitOption.FOLLOW_LINKS).toList().findAll { path -> path.isFile() }.sort()
+    }
+    catch (UncheckedIOException fault) {
+        stopOn(["the input has a folder that cannot be read, or a link to a folder around itself (${fault.cause.class.simpleName})"])
+    }
+}
+
+def inputFolder(name) {
+    def folder = file(name, glob: false)
+    if (!folder.isDirectory()) {
+        stopOn(["--input: there is no folder ${printable(name)}"])
+    }
+    if (!folder.list()) {
+        stopOn(["--input: the folder ${printable(name)} is empty"])
+    }
+    return folder
+}
+
+def outputFolder(option, name) {
+    def folder = file(name, glob: false)
+    try {
+        java.nio.file.Files.createDirectories(folder)
+        def trial = java.nio.file.Files.createTempFile(folder, '.chiflow', '')
+        java.nio.file.Files.delete(trial)
+    }
+    catch (IOException fault) {
+        stopOn(["--${option}: cannot write into ${printable(name)} (${fault.class.simpleName})"])
+    }
+    return folder
+}
+
+def printable(text) {
+    return text.replaceAll(/[^\p{Print}]/, '?')
+}
+
+// Say each line on standard error and end with exit status 1.
+def stopOn(lines) {
+    if (lines) {
+        System.err.println(lines.collect { line -> "error: ${line}" }.join('\n'))
+        System.exit(1)
+    }
+}

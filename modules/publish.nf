@@ -1,0 +1,24 @@
+process PUBLISH {
+    tag "${meta.id}"
+    label 'small'
+
+    input:
+    tuple val(meta), path(acquisition), path(maps, stageAs: 'maps/*')
+    val code
+
+    output:
+    path 'sub-*/**', emit: derivatives
+    path 'dataset_description.json', emit: description
+
+    script:
+    """
+    publish.py --acquisition ${acquisition} --maps maps --out . ${task.ext.args ?: ''}
+    """
+
+    stub:
+    """
+    publish.py --help > /dev/null
+    mkdir -p sub-stub/anat
+    touch dataset_description.json sub-stub/anat/${meta.id}_Chimap.{nii.gz,json}
+    """
+}

@@ -1,0 +1,22 @@
+process RELAX {
+    tag "${meta.id}"
+    label 'medium'
+
+    input:
+    tuple val(meta), path(magnitude), path(mask), path(acquisition)
+    val code
+
+    output:
+    tuple val(meta), path('{r2star,t2star}.{nii,json}'), emit: files
+
+    script:
+    """
+    relax.py --magnitude ${magnitude} --mask ${mask} --acquisition ${acquisition} --out r2star.nii --t2star t2star.nii ${task.ext.args ?: ''}
+    """
+
+    stub:
+    """
+    relax.py --help > /dev/null
+    touch r2star.nii r2star.json t2star.nii
+    """
+}

@@ -1,0 +1,65 @@
+// What is told at the end, and the files of OUT/pipeline_info that the engine does not write.
+
+include { stopOn } from './folders'
+
+def writeParams(folder, values) {
+    folder.resolve('params.json').text = groovy.json.JsonOutput.prettyPrint(groovy.json.JsonOutput.toJson(values)) + '\n'
+}
+
+// Versions of all software that the stages' records name.
+def writeVersions(folder, records) {
+    def found = records.findAll { path -> path.size() }.collect { path -> new groovy.json.JsonSlurper().parse(path.toFile()).Software ?: [:] }
+    def versions = [nextflow: nextflow.version.toString()] + found.collectMany { software -> software.entrySet() }.groupBy { entry -> entry.key }
+        .collectEntries { name, entries -> [name, entries.collect { entry -> entry.value }.unique().sort().join(', ')] }
+    folder.resolve('software_versions.json').text = groovy.json.JsonOutput.prettyPrint(groovy.json.JsonOutput.toJson(versions.sort())) + '\n'
+}
+
+def writeTable(path, header, rows) {
+    path.text = ([header] + rows).collect { row -> row.join('\t') + '\n' }.join('')
+}
+
+// What was set aside; when nothing else was found, that is the end.
+def keepAside(folder, runs, rows) {
+    writeTable(folder.resolve('set_aside.tsv'), ['name', 'reason'], rows)
+    if (!runs && rows) {
+        stopOn(['no run to process was found'] + rows.collect { name, reason -> "${name}: ${reason}" })
+    }
+}
+
+def readTable(path) {
+    def lines = path.exists() ? path.readLines()*.split('\t', -1) : []
+    return lines.size() < 2 ? [] : lines.tail().collect { row -> [lines[0], row].transpose().collectEntries() }
+}
+
+// One row [run, status, stage, reason] for each run, and for each folder that could not be converted, from the engine's trace.
+def outcomes(trace) {
+    def last = readTable(trace).collectEntries { row -> [[row.name.tokenize(' ')[0].tokenize(':')[-1], row.tag], row] }
+    def failed = last.findAll { _task, row -> row.status in ['FAILED', 'ABORTED'] }
+    def rows = failed.collect { task, row -> [task[1], 'failed', task[0], reasonOf(row)] }
+    def published = last.findAll { task, row -> task[0] == 'PUBLISH' && row.status in ['COMPLETED', 'CACHED'] }
+    return (published.collect { task, _row -> [task[1], 'done', '', ''] } + rows).sort { row -> row[0] }
+}
+
+def reasonOf(row) {
+    def log = file("${row.workdir}/.command.err", glob: false)
+    def lines = log.exists() ? log.readLines().findAll { line -> line.trim() } : []
+    def told = lines.findAll { line -> line.startsWith('error: ') }
+    def reason = told ? told[-1] - 'error: ' : lines ? lines[-1] : 'no message'
+    return (row.exit in ['0', '1', '2'] ? reason : "exit status ${row.exit}: ${reason}").replaceAll(/\s+/, ' ').take(300)
+}
+
+def summary(folder, outdir) {
+    def rows = outcomes(folder.resolve('trace.txt'))
+    writeTable(folder.resolve('runs.tsv'), ['run', 'status', 'stage', 'reason'], rows)
+    def aside = readTable(folder.resolve('set_aside.tsv'))
+    def (done, failed) = rows.split { row -> row[1] == 'done' }
+    def lines = ["${done.size()} ${done.size() == 1 ? 'run' : 'runs'} done, ${failed.size()} failed, ${aside.size()} series set aside"]
+    lines += shortened(failed.collect { row -> "failed: ${row[0]} in ${row[2]}: ${row[3]}" }, 5, 'runs.tsv')
+    lines += shortened(aside.collect { row -> "set aside: ${row.name}: ${row.reason}" }, 5, 'set_aside.tsv')
+    lines << (!failed && done ? "results: ${outdir}" : "results so far: ${outdir}; run again with -resume when the cause is gone")
+    return lines.collect { line -> "chiflow: ${line}" }.join('\n')
+}
+
+def shortened(lines, most, table) {
+    return lines.size() <= most ? lines : lines.take(most - 1) + ["… and ${lines.size() - most + 1} more in pipeline_info/${table}".toString()]
+}

@@ -1,0 +1,23 @@
+process UNWRAP {
+    tag "${meta.id}"
+    label 'medium'
+
+    input:
+    tuple val(meta), path(phase), path(magnitude), path(acquisition)
+    val code
+
+    output:
+    tuple val(meta), path('unwrapped.nii'), emit: phase
+    tuple val(meta), path('unwrapped.json'), emit: files
+
+    script:
+    """
+    unwrap.py --phase ${phase} --magnitude ${magnitude} --acquisition ${acquisition} --out unwrapped.nii ${task.ext.args ?: ''}
+    """
+
+    stub:
+    """
+    unwrap.py --help > /dev/null
+    touch unwrapped.nii unwrapped.json
+    """
+}
