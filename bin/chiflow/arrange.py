@@ -17,9 +17,11 @@ from chiflow.core.nifti import SAME_PLACE_MM, grid_distance
 SAME_TIME_S = 1e-5  # echo times are given to 10 µs by every vendor
 SAME_REPETITION_S = 1e-4
 SAME_ANGLE_DEG = 0.01
-PART_WORDS = re.compile(r"[\W_]*(mag(nitude)?|pha(se)?|ph|real|imag(inary)?|[mpri])(?=[\W_]|$)")
-NO_PHASE = "a magnitude without phase: the phase of each echo is needed"
+PART_WORDS = {"mag", "magnitude", "m", "pha", "phase", "ph", "p", "real", "r", "re", "imag", "imaginary", "i", "im"}
+PHASE_NEEDED = "the phase of each echo is needed"
+NO_PHASE = f"a magnitude without phase: {PHASE_NEEDED}"
 ONE_ECHO = "a single echo without phase: not a multi-echo gradient echo"
+OTHER_PART = {"phase": "magnitude", "real": "imaginary part", "imag": "real part"}
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Stack:
         return self.first.series_number
 
     @property
+    def series(self) -> set[str]:
+        """The series its images come from."""
+        return {member.image.series for member in self.members}
+
+    @property
     def times(self) -> list[float]:
         """Echo times in s."""
         return [member.image.echo_time_s or 0.0 for member in self.members]
@@ -67,7 +74,7 @@ class Stack:
 
     @property
     def is_difference(self) -> bool:
-        """Whether this is the difference of two phases: a lone image that is not the first echo and names two echo times."""
+        """Whether this is the difference of two phases: a lone image that names two echo times."""
         image = self.first
         return self.part == "phase" and len(self.members) == 1 and image.echo_time1_s is not None and image.echo_time2_s is not None
 
@@ -79,10 +86,11 @@ def arrange(sidecars: list[Path]) -> Runs:
     for scan in scans(members):
         stacks = stacked(scan)
         pairs = paired(stacks)
-        used = {id(stack) for pair in pairs for stack in pair}
-        used |= {id(stack) for stack in stacks if any(stack.number == other.number for pair in pairs for other in pair)}
+        paired_series = {series for pair in pairs for stack in pair for series in stack.series}
+        used = {id(stack) for stack in stacks if stack.series <= paired_series}
         runs.runs += [Run(id=run_id(pair), files=[member.name for stack in pair for member in stack.members]) for pair in pairs]
-        runs.aside += [Aside(name=member.series, reason=why_aside(stack, stacks)) for stack in stacks if id(stack) not in used for member in stack.members]
+        left = [stack for stack in stacks if id(stack) not in used]
+        runs.aside += [Aside(name=member.series, reason=why_aside(stack, stacks, pairs)) for stack in left for member in stack.members]
     runs.runs = unique_ids(sorted(runs.runs, key=lambda run: run.id))
     runs.aside = [Aside(name=name, reason=reason) for name, reason in sorted({(entry.name, entry.reason) for entry in runs.aside})]
     return runs
@@ -129,7 +137,7 @@ def same_scan(one: ConvertedImage, other: ConvertedImage) -> bool:
 
 def protocol(image: ConvertedImage) -> str:
     """Name of the protocol without the words for its parts."""
-    return PART_WORDS.sub("", (image.protocol_name or "").lower())
+    return " ".join(word for word in re.split(r"[\W_]+", (image.protocol_name or "").lower()) if word not in PART_WORDS)
 
 
 def stacked(scan: list[Member]) -> list[Stack]:
@@ -148,15 +156,15 @@ def stacked(scan: list[Member]) -> list[Stack]:
 
 
 def paired(stacks: list[Stack]) -> list[tuple[Stack, Stack]]:
-    """Magnitude and phase, or real and imaginary part, of each run: equal echo times first, then some, then the nearest series."""
-    complex_pairs = matched(stacks, "real", "imag")
-    polar_pairs = matched([stack for stack in stacks if not stack.is_difference], "mag", "phase")
-    taken = {pair[0].number for pair in complex_pairs}
-    return complex_pairs + [pair for pair in polar_pairs if not {stack.number for stack in pair} & taken]
+    """Magnitude and phase of each run, or real and imaginary part where those are missing or the phase images of the vendor may be filtered."""
+    cartesian = matched(stacks, "real", "imag")
+    polar = matched([stack for stack in stacks if not stack.is_difference], "mag", "phase")
+    is_ge = (stacks[0].first.manufacturer or "").upper().startswith("GE")
+    return (cartesian or polar) if is_ge else (polar or cartesian)
 
 
 def matched(stacks: list[Stack], left: str, right: str) -> list[tuple[Stack, Stack]]:
-    """Pairs of stacks of two parts; no stack stands in two pairs."""
+    """Pairs of stacks of two parts, each in one pair only: equal echo times first, then some in common, then the nearest series numbers."""
     lefts, rights = ([stack for stack in stacks if stack.part == part] for part in (left, right))
     candidates = [(-one.shared_times(two) / max(len(one.times), len(two.times)), abs(one.number - two.number), one.number, i, j)
                   for i, one in enumerate(lefts) for j, two in enumerate(rights) if one.shared_times(two)]
@@ -169,15 +177,18 @@ def matched(stacks: list[Stack], left: str, right: str) -> list[tuple[Stack, Sta
     return pairs
 
 
-def why_aside(stack: Stack, stacks: list[Stack]) -> str:
+def why_aside(stack: Stack, stacks: list[Stack], pairs: list[tuple[Stack, Stack]]) -> str:
     """Why a stack belongs to no run."""
     differences = [other for other in stacks if other.is_difference]
     if stack.is_difference:
-        return f"the difference of two phases (TE {1000 * stack.first.echo_time1_s:g} and {1000 * stack.first.echo_time2_s:g} ms) is not an echo: the phase of each echo is needed"
+        times = f"TE {1000 * stack.first.echo_time1_s:g} and {1000 * stack.first.echo_time2_s:g} ms"
+        return f"the difference of two phases ({times}) is not an echo: {PHASE_NEEDED}"
+    if stack.part in ("real", "imag") and pairs:
+        return "the scan is processed from its magnitude and phase"
     if stack.part != "mag":
-        return f"{stack.part} images without the {dict(phase='magnitude', real='imaginary part', imag='real part')[stack.part]} that belongs to them"
+        return f"{stack.part} images without the {OTHER_PART[stack.part]} that belongs to them"
     if differences:
-        return f"a magnitude that has only the difference of two phases (series {differences[0].number}): the phase of each echo is needed"
+        return f"a magnitude that has only the difference of two phases (series {differences[0].number}): {PHASE_NEEDED}"
     if any(other.part == "phase" for other in stacks):
         return "a second magnitude, the phase of the scan belongs to another one"
     return ONE_ECHO if len(stack.members) == 1 else NO_PHASE

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import dcm2niix
@@ -21,6 +22,8 @@ from chiflow.core.errors import ChiflowError
 from chiflow.core.nifti import read_header, write_bytes
 
 NOTHING_FOUND = "no DICOM image that can be read was found in the folder"
+NOT_ALL_READ = "some DICOM files in the folder could not be converted: images may be missing, look for damaged files"
+DONE = (0, 2)  # converted, no DICOM found
 OPTIONS = ["-b", "y", "-ba", "n", "-z", "n", "-d", "0", "-w", "2", "-f", "s%s_%j"]
 
 
@@ -41,6 +44,11 @@ class Image:
         return int(self.sidecar.get("SeriesNumber") or 0)
 
     @property
+    def series_uid(self) -> str:
+        """What tells two series of one number apart."""
+        return str(self.sidecar.get("SeriesInstanceUID", ""))
+
+    @property
     def name(self) -> str:
         """What a reader without the DICOM files knows it by."""
         return f"sub-{self.subject}_ses-{self.session} series {self.series_number}"
@@ -56,12 +64,13 @@ def convert(dicom: Path, key: Path, out: Path, subjects: Path, depth: int | None
     labels = Labels.from_file(key)
     make_folder(out)
     with tempfile.TemporaryDirectory(prefix=".dicom_", dir=out) as temporary:
-        images = read_images(run_dcm2niix(dicom, Path(temporary), depth), labels)
+        paths, complete = run_dcm2niix(dicom, Path(temporary), depth)
+        images = read_images(paths, labels)
         aside = [Aside(name=image.name, reason=image.reason) for image in images if image.reason]
         aside += write_images([image for image in images if not image.reason], labels, out)
     write_subjects(subjects, images, dicom, labels)
-    if not images:
-        aside = [Aside(name=labels.folder(dicom), reason=NOTHING_FOUND)]
+    if not images or not complete:
+        aside.append(Aside(name=labels.folder(dicom), reason=NOT_ALL_READ if images else NOTHING_FOUND))
     unique = {(entry.name, entry.reason): entry for entry in aside}
     record = Conversion(aside=[unique[pair] for pair in sorted(unique)])
     record.write(out / "convert.json")
@@ -76,38 +85,63 @@ def make_folder(folder: Path) -> None:
         raise ChiflowError(f"{folder}: cannot be made ({error.strerror})") from error
 
 
-def run_dcm2niix(dicom: Path, temporary: Path, depth: int | None) -> list[Path]:
-    """Convert all files below a folder; returns the images in the order of their names. What dcm2niix says is kept from every log."""
+def run_dcm2niix(dicom: Path, temporary: Path, depth: int | None) -> tuple[list[Path], bool]:
+    """Convert all files below a folder; returns the images in the order of their names, and whether all went well.
+
+    What dcm2niix says is kept from every log.
+    """
     flat, made = temporary / "flat", temporary / "made"
     flat.mkdir()
     made.mkdir()
     link_flat(dicom, flat, depth)
-    subprocess.run([dcm2niix.bin, *OPTIONS, "-o", str(made), str(flat)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL, check=False)
-    return sorted(path for path in made.glob("*.nii") if path.with_suffix(".json").is_file())
+    call = [dcm2niix.bin, *OPTIONS, "-o", str(made), str(flat)]
+    done = subprocess.run(call, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    return sorted(path for path in made.glob("*.nii") if path.with_suffix(".json").is_file()), done.returncode in DONE
 
 
 def read_images(paths: list[Path], labels: Labels) -> list[Image]:
     """Sidecars, labels and parts of what dcm2niix wrote."""
     images = []
     for path in paths:
-        sidecar = json.loads(path.with_suffix(".json").read_text(encoding="utf8", errors="surrogateescape"), strict=False)
+        sidecar = read_sidecar(path.with_suffix(".json"))
         ending = path.stem.removeprefix(f"s{sidecar.get('SeriesNumber', '')}_{sidecar.get('SeriesInstanceUID', '')}")
         part, reason = part_or_reason(sidecar, ending, read_header(path).shape)
         images.append(Image(path, sidecar, labels.subject(sidecar), labels.session(sidecar), part, reason))
     return images
 
 
+def read_sidecar(path: Path) -> dict:
+    """A sidecar of dcm2niix, which copies bytes of any encoding and control characters into it; empty when it is no JSON at all."""
+    try:
+        return json.loads(path.read_text(encoding="utf8", errors="surrogateescape"), strict=False)
+    except json.JSONDecodeError:
+        return {}
+
+
 def write_images(images: list[Image], labels: Labels, out: Path) -> list[Aside]:
     """Write images and sidecars under their final names; returns what could not be told apart."""
     stacks, aside = defaultdict(list), []
     for image in images:
-        stacks[image.subject, image.session, image.series_number, image.part].append(image)
-    for (subject, session, number, part), stack in sorted(stacks.items()):
+        stacks[image.subject, image.session, image.series_number, image.series_uid, image.part].append(image)
+    runs = run_numbers(images)
+    for (subject, session, number, uid, part), stack in sorted(stacks.items()):
         for echo, same in numbered(stack).items():
-            write_image(same[0], f"sub-{subject}_ses-{session}_run-{number}_echo-{echo}_part-{part}_MEGRE", echo, labels, out)
-            aside += [Aside(name=image.name, reason=f"another {part} image of echo {echo} in one series: it was used, this one not") for image in same[1:]]
+            run = runs[subject, session, number, uid]
+            write_image(same[0], f"sub-{subject}_ses-{session}_run-{run}_echo-{echo}_part-{part}_MEGRE", echo, labels, out)
+            aside += [Aside(name=image.name, reason=f"more than one {part} image of echo {echo} in the series: the first is used") for image in same[1:]]
     return aside
+
+
+def run_numbers(images: list[Image]) -> dict[tuple, int]:
+    """A number for each series: its own, and when another series of the session has it already, the next free one of that number's hundreds."""
+    numbers, taken = {}, {(image.subject, image.session, image.series_number) for image in images}
+    for series in sorted({(image.subject, image.session, image.series_number, image.series_uid) for image in images}):
+        *study, number, _ = series
+        if (*study, number) in {(*known[:2], run) for known, run in numbers.items()}:
+            number = next(n for n in count(100 * number + 2) if (*study, n) not in taken)
+        taken.add((*study, number))
+        numbers[series] = number
+    return numbers
 
 
 def numbered(stack: list[Image]) -> dict[int, list[Image]]:
@@ -131,7 +165,7 @@ def write_image(image: Image, stem: str, echo: int, labels: Labels, out: Path) -
         "Part": image.part,
         "Subject": image.subject,
         "Session": image.session,
-        "Series": labels.hashed("series", image.sidecar.get("SeriesInstanceUID", "")),
+        "Series": labels.hashed("series", image.series_uid),
         "Content": labels.hashed("content", clean[int(header.dataobj.offset):]),
         "SeriesNumber": image.series_number,
         "EchoNumber": echo,

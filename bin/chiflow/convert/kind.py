@@ -26,7 +26,8 @@ NO_ECHO = {
     "TRACEW": "a diffusion map",
 }
 PARTS = {"PHASE": "phase", "P": "phase", "REAL": "real", "R": "real", "IMAGINARY": "imag", "I": "imag", "MAGNITUDE": "mag", "M": "mag"}
-ENDINGS = {"ph": "phase", "phase": "phase", "phMag": None, "real": "real", "imaginary": "imag"}
+ENDINGS = {"ph": "phase", "real": "real", "imaginary": "imag"}
+SINGLE_COIL = re.compile(r"(^|_)c[A-Za-z]*\d")
 
 
 def part_or_reason(sidecar: dict, ending: str, shape: tuple[int, ...]) -> tuple[str | None, str | None]:
@@ -37,7 +38,9 @@ def part_or_reason(sidecar: dict, ending: str, shape: tuple[int, ...]) -> tuple[
     types = [str(word).upper() for word in [*sidecar.get("ImageType", []), *sidecar.get("ImageTypeText", [])]]
     if "fieldmap" in ending.lower() or any("FIELDMAP" in word or word == "B0 MAP" for word in types) or sidecar.get("Units") == "Hz":
         return None, SCANNER_FIELD_MAP
-    reason = next((NO_ECHO[word] for word in types if word in NO_ECHO), None) or _other_sequence(sidecar) or _other_shape(shape)
+    if not sidecar:
+        return None, "dcm2niix wrote no readable sidecar for it"
+    reason = next((NO_ECHO[word] for word in types if word in NO_ECHO), None) or _other_sequence(sidecar) or _other_image(ending, shape)
     return (None, reason) if reason else (_part(types, ending), None)
 
 
@@ -51,9 +54,13 @@ def _other_sequence(sidecar: dict) -> str | None:
     return None
 
 
-def _other_shape(shape: tuple[int, ...]) -> str | None:
+def _other_image(ending: str, shape: tuple[int, ...]) -> str | None:
+    if SINGLE_COIL.search(ending):
+        return "the image of a single coil: combined coils are needed"
+    if "Eq" in ending.split("_"):
+        return "its slices are not evenly spaced, one may be missing"
     if len(shape) > 3 and shape[3] > 1:
-        return f"{shape[3]} volumes of one echo: a time series or single coils"
+        return f"{shape[3]} volumes of one echo: a time series, not one scan"
     if len(shape) < 3 or min(shape[:3]) < 2:
         return "a single slice: a 3D volume is needed"
     return None

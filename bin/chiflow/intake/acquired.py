@@ -35,7 +35,7 @@ def acquired(sources: tuple[list[Source], list[Source]]) -> dict:
 def _echo_time(source: Source) -> float:
     time = _number(source, "EchoTime")
     if time is None:
-        raise ChiflowError(f"{source.path}: EchoTime (s) is missing in its sidecar")
+        raise ChiflowError(f"{source.path}: EchoTime (s) is missing in its sidecar" if source.sidecar else f"{source.path}: there is no JSON sidecar beside it")
     if time > LONGEST_ECHO_S:
         raise ChiflowError(f"{source.path}: EchoTime {time:g} looks like milliseconds, BIDS wants seconds")
     if time <= 0:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from chiflow.core.errors import ChiflowError
 from chiflow.core.units import TWO_PI
-from chiflow.intake.sources import NOT_PHASE
 from chiflow.intake.volumes import Volume
 
 FULL = 0.9  # share of a turn that a whole image reaches: noise outside the head fills it
 BEYOND = 1.02  # rounding and interpolation may step over the end
 LEAST_RADIANS = 0.2  # less span than this in all echoes is no phase in rad
+LIKE_HZ = "looks like a field map in Hz, and a field map made by the scanner is not phase"
 HZ_RANGE = (5.0, 3000.0)  # what field maps in Hz reach at 1.5 T … 7 T
 
 
@@ -47,7 +47,7 @@ def phase_scale(phases: list[Volume]) -> Scale:
     if len(known) > 1:
         odd = next(path for path, scale in found.items() if scale and scale != found[phases[0].path])
         raise ChiflowError(f"{odd}: phase in {found[odd].name}, unlike the echoes before it: scale them alike")
-    if not known and all(_fits(STORED_RADIANS, volume.low, volume.high) for volume in phases):
+    if not known and all(volume.raw.dtype.kind == "f" and _fits(STORED_RADIANS, volume.low, volume.high) for volume in phases):
         return STORED_RADIANS
     scale = known.pop() if known else _narrow_scale(phases)
     for volume in phases:
@@ -74,11 +74,12 @@ def _inside(scale: Scale, low: float, high: float) -> bool:
 def _narrow_scale(phases: list[Volume]) -> Scale:
     """A phase that fills no turn (no noise, or masked) is in rad when it is given as broken numbers within one."""
     low, high = min(volume.range[0] for volume in phases), max(volume.range[1] for volume in phases)
-    if high - low >= LEAST_RADIANS and _inside(LEVELS[0], low, high):
+    broken = all(volume.raw.dtype.kind == "f" or volume.slope != 1 for volume in phases)
+    if broken and high - low >= LEAST_RADIANS and _inside(LEVELS[0], low, high):
         return LEVELS[0]
-    if high - low >= LEAST_RADIANS and _inside(LEVELS[1], low, high):
+    if broken and high - low >= LEAST_RADIANS and _inside(LEVELS[1], low, high):
         return LEVELS[1]
-    what = f"values from {low:g} to {high:g}"
+    what = f"values from {low:g} to {high:g} are neither rad nor rad × 1000 nor all levels of an integer phase"
     if HZ_RANGE[0] < max(-low, high) < HZ_RANGE[1] and low < 0 < high:
-        raise ChiflowError(f"{phases[0].path}: {what}, this {NOT_PHASE}")
-    raise ChiflowError(f"{phases[0].path}: {what} are neither rad nor rad × 1000 nor the levels of an integer phase: give the phase in rad")
+        raise ChiflowError(f"{phases[0].path}: {what}, and what it holds {LIKE_HZ}")
+    raise ChiflowError(f"{phases[0].path}: {what}: give the phase in rad")

@@ -28,7 +28,8 @@ def read_sources(files: list[Path], inherited: list[Path]) -> tuple[list[Source]
 
     `inherited` are the sidecars of the levels above, the most general first. Raises ChiflowError when a part or an echo is missing or double.
     """
-    sidecars = [(entities(path.name), read_json(path)) for path in [*inherited, *(f for f in files if f.name.endswith(".json"))]]
+    beside = sorted((path for path in files if path.name.endswith(".json")), key=lambda path: len(entities(path.name)))
+    sidecars = [(entities(path.name), read_json(path)) for path in [*inherited, *beside]]
     images = sorted(path for path in files if re.search(r"\.nii(\.gz)?$", path.name))
     if not images:
         raise ChiflowError("no image among the files of the run: expected …_echo-<n>_part-<mag|phase|real|imag>_MEGRE.nii or .nii.gz")
