@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from chiflow.core.cli import execute
-from chiflow.phantom.write import write_subjects
 from chiflow.phantom.scan import Protocol
+from chiflow.phantom.write import write_subjects
 
 
 def main(
@@ -22,6 +22,7 @@ def main(
     field_strength: Annotated[float, typer.Option(help="Nominal field in T; a 3 T runs at 123.2 MHz.")] = 3.0,
     snr: Annotated[float, typer.Option(help="Signal to noise ratio of white matter at the first echo.")] = 60.0,
     bipolar: Annotated[bool, typer.Option(help="Bipolar readout along the first axis: even echoes differ by a linear phase.")] = False,
+    oversampling: Annotated[int, typer.Option(min=1, help="Simulate on voxels this much finer (down to 0.8 mm) and average.")] = 1,
     complex_parts: Annotated[bool, typer.Option(help="BIDS with part-real and part-imag in place of part-mag and part-phase.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same scan.")] = 0,
     subjects: Annotated[int, typer.Option(min=1, help="Number of heads, each of its own anatomy.")] = 1,
@@ -31,7 +32,7 @@ def main(
     Truths: chi and local_ppm in ppm (chi demeaned in the mask), field_hz in Hz, phase and offset in rad, r2star in 1/s, mask, labels.
     """
     times = tuple(float(time) for time in echo_times.replace(",", " ").split())
-    protocol = Protocol(shape, voxel_size, tilt, turn, orientation, times, field_strength, snr, bipolar)
+    protocol = Protocol(shape, voxel_size, tilt, turn, orientation, times, field_strength, snr, bipolar, oversampling)
     write_subjects(protocol, out, subjects, seed, dicom=dicom, bids=bids, complex_parts=complex_parts)
 
 

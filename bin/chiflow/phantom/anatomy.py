@@ -46,7 +46,7 @@ def draw_head(seed: int, subject: int = 0) -> Head:
     return Head(
         to_head=_draw_pose(rng),
         tissues=tissues,
-        sulci=draw_waves(rng, 56, 17.0, 34.0),
+        sulci=draw_waves(rng, 56, 15.0, 28.0),
         folia=draw_waves(rng, 40, 9.0, 14.0),
         shape=draw_waves(rng, 40, 50.0, 110.0),
         texture=draw_waves(rng, 96, 6.0, 22.0),

@@ -3,7 +3,8 @@
     total = D (χ − χ_air) = D (χ − χ̄) m + D {(χ̄ − χ_air) m + (χ − χ_air)(1 − m)} = local + background
 
 m is the brain mask, χ̄ the mean of χ in it. The background's sources are smoothed by a Gaussian first: a smoothed source has the same field
-outside itself (mean value theorem), and no edge is left to ring. The grid runs along B0, so the kernel has no tilt to jump at Nyquist.
+outside itself (mean value theorem), and no edge is left to ring. The grid runs along B0: a kernel that is tilted to its grid jumps at Nyquist, and
+even for tissue its field is two to three times further from the analytic one (12 % against 5 % on small spheres).
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ FINEST_MM, COARSEST_MM = 0.8, 2.0  # of the grid along B0: memory above, detail 
 PADDING = 2.0
 HEAD_BOX_MM = ((-98, 98), (-122, 132), (-135, 105))  # right, anterior, superior
 NECK_FADE_MM = 45.0  # the neck ends softly, or its cut would be a magnet of its own
-SOURCE_BLUR_VOXELS = 1.0
+SOURCE_BLUR_VOXELS = 0.85
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Fields:
 
 def spacing_for(voxel_size) -> float:
     """Voxel edge in mm of the grid along B0 for an imaging voxel size in mm."""
-    return float(np.clip(min(voxel_size), FINEST_MM, COARSEST_MM))
+    return float(np.clip(min(voxel_size), FINEST_MM, max(COARSEST_MM, min(voxel_size) / 3)))
 
 
 def simulate_fields(head: Head, imaging: Grid, chi_mean_ppm: float, spacing_mm: float) -> Fields:

@@ -72,7 +72,8 @@ def fissures(p) -> np.ndarray:
     """Distance to the sheets of the interhemispheric and the Sylvian fissures."""
     x, y, z = p
     between = np.maximum(np.abs(x), -ellipsoid(p, (0, -2, 12), (30, 46, 22)))
-    sylvian = np.maximum(np.abs(z - 2 - 0.25 * np.minimum(y, 0)) * 0.95, np.maximum(37 - np.abs(x), np.maximum(y - 34, -38 - y)))
+    sheet = 0.85 * np.abs(z + 2 + 0.45 * y - 0.25 * (np.abs(x) - 45))  # rises to the back and to the outside
+    sylvian = np.maximum(sheet, np.maximum(36 - np.abs(x), np.maximum(y - 36, -40 - y)))
     return np.minimum(between, sylvian)
 
 
