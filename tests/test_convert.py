@@ -1,0 +1,296 @@
+"""DICOM to NIfTI: what comes out is right, the same every time, and knows no patient."""
+
+import json
+import os
+import re
+import shutil
+import sys
+import tarfile
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+import convert as executable
+from chiflow.arrange import arrange
+from chiflow.convert import convert
+from chiflow.convert.kind import part_or_reason
+from chiflow.core.cli import execute
+from chiflow.core.errors import ChiflowError
+
+DATA = Path(os.environ.get("CHIFLOW_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
+SHAPE = (12, 11, 7)  # columns, rows, slices
+TIMES_MS = (4.0, 9.0)
+STUDY, SERIES = "1.2.826.0.1.3680043.8.498.4711", "1.2.826.0.1.3680043.8.498.4712"
+SECRETS = ("Mustermann", "Zaphod", "PID-31415", "19770523", "ACC-2718", "Sanktanna", "Drhibbert", "4711", "20240229", "131415.16", "Lampenfieber", "DEV-1618")
+
+
+def levels(part, echo, patient=0):
+    """Stored values (columns, rows, slices) uint16 of an echo."""
+    rng = np.random.default_rng([echo, part == "P", patient])
+    return rng.integers(0, 4096, SHAPE).astype(np.uint16)
+
+
+def tags_of(part, number, patient):
+    tags = Dataset()
+    tags.SOPClassUID, tags.Modality = "1.2.840.10008.5.1.4.1.1.4", "MR"
+    tags.ImageType = ["ORIGINAL", "PRIMARY", part, "ND"]
+    tags.StudyDate = tags.SeriesDate = tags.AcquisitionDate = tags.ContentDate = "20240229"
+    tags.StudyTime = tags.SeriesTime = tags.AcquisitionTime = tags.ContentTime = "131415.16"
+    tags.AccessionNumber, tags.ReferringPhysicianName, tags.OperatorsName = "ACC-2718", "Drhibbert^J", "Drhibbert^O"
+    tags.Manufacturer, tags.ManufacturerModelName, tags.DeviceSerialNumber = "SIEMENS", "Prisma", "DEV-1618"
+    tags.InstitutionName, tags.InstitutionAddress, tags.StationName = "Sanktanna", "Sanktanna 1", "Sanktanna-3T"
+    tags.PatientName, tags.PatientID, tags.PatientBirthDate = "Mustermann^Zaphod", f"PID-31415{patient or ''}", "19770523"
+    tags.PatientSex, tags.PatientAge, tags.PatientWeight = "O", "046Y", "70"
+    tags.PatientComments = tags.ImageComments = "Lampenfieber"
+    tags.StudyInstanceUID, tags.SeriesInstanceUID = f"{STUDY}{patient}", f"{SERIES}{patient}.{number}"
+    tags.FrameOfReferenceUID = f"{STUDY}{patient}.1"
+    tags.StudyID, tags.SeriesNumber, tags.AcquisitionNumber = "4711", number, 1
+    tags.StudyDescription = tags.SeriesDescription = tags.ProtocolName = "gre_mustermann_qsm"
+    tags.ScanningSequence, tags.SequenceVariant, tags.MRAcquisitionType, tags.SequenceName = "GR", "SP", "3D", "*fl3d2"
+    tags.SliceThickness = tags.SpacingBetweenSlices = "2"
+    tags.RepetitionTime, tags.FlipAngle, tags.EchoTrainLength, tags.PixelBandwidth = "30", "15", 2, "300"
+    tags.ImagingFrequency, tags.MagneticFieldStrength, tags.PatientPosition = "123.2", "3", "HFS"
+    tags.ImageOrientationPatient, tags.PixelSpacing = ["1", "0", "0", "0", "1", "0"], ["1.5", "1.25"]
+    tags.Rows, tags.Columns, tags.SamplesPerPixel, tags.PhotometricInterpretation = SHAPE[1], SHAPE[0], 1, "MONOCHROME2"
+    tags.BitsAllocated, tags.BitsStored, tags.HighBit, tags.PixelRepresentation = 16, 12, 11, 0
+    return tags
+
+
+def write_series(folder, part="M", number=6, *, times=TIMES_MS, patient=0, skip=(), **changes):
+    """One series as classic DICOM, a file a slice and echo."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tags = tags_of(part, number, patient)
+    for name, value in changes.items():
+        setattr(tags, name, value)
+    for echo, time in enumerate(times, 1):
+        for position in range(SHAPE[2]):
+            if (echo, position) in skip:
+                continue
+            instance = (echo - 1) * SHAPE[2] + position + 1
+            tags.SOPInstanceUID, tags.InstanceNumber = f"{tags.SeriesInstanceUID}.{instance}", instance
+            tags.EchoTime, tags.EchoNumbers = str(time), echo
+            tags.ImagePositionPatient = ["-8", "-9", str(2.0 * position)]
+            tags.PixelData = levels(part, echo, patient)[:, :, position].T.tobytes()
+            tags["PixelData"].VR = "OW"
+            tags.file_meta = FileMetaDataset()
+            tags.file_meta.MediaStorageSOPClassUID, tags.file_meta.MediaStorageSOPInstanceUID = tags.SOPClassUID, tags.SOPInstanceUID
+            tags.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+            tags.save_as(folder / f"IM{number}_{instance:03d}", enforce_file_format=True)
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """A folder with magnitude (series 6) and phase (series 7) of one patient."""
+    write_series(tmp_path / "Mustermann Zaphod" / "a")
+    write_series(tmp_path / "Mustermann Zaphod" / "b", "P", 7)
+    return tmp_path / "Mustermann Zaphod"
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capfd):
+    """Runs the executable; returns exit status, everything it said, and the output folder."""
+    (tmp_path / "key").write_text("open sesame\n")
+
+    def run(dicom, *options, out="out", key="key"):
+        argv = ["convert.py", "--dicom", str(dicom), "--key", str(tmp_path / key), "--out", str(tmp_path / out), "--subjects", str(tmp_path / "subjects.tsv"), *options]
+        monkeypatch.setattr(sys, "argv", argv)
+        with pytest.raises(SystemExit) as stop:
+            execute(executable.main)
+        said = capfd.readouterr()
+        return stop.value.code, said.out + said.err, tmp_path / out
+
+    return run
+
+
+def names(out):
+    return sorted(re.sub(r"^sub-[0-9a-f]{10}_ses-[0-9a-f]{10}_", "", path.name) for path in out.iterdir())
+
+
+def aside(out):
+    return {entry["Name"]: entry["Reason"] for entry in json.loads((out / "convert.json").read_text())["Aside"]}
+
+
+def test_a_scan_becomes_an_image_an_echo_and_part(scan, call):
+    status, said, out = call(scan)
+    stems = [f"run-{number}_echo-{echo}_part-{part}_MEGRE" for number, part in ((6, "mag"), (7, "phase")) for echo in (1, 2)]
+    assert (status, said) == (0, "")
+    assert names(out) == sorted(["convert.json"] + [stem + ending for stem in stems for ending in (".json", ".nii")])
+    image = nibabel.load(next(out.glob("*run-7_echo-2_part-phase_MEGRE.nii")))
+    assert np.array_equal(np.sort(np.asarray(image.dataobj).ravel()), np.sort(levels("P", 2).ravel())), "voxels are moved, not changed"
+    assert image.header.get_zooms() == (1.25, 1.5, 2.0)
+    sidecar = json.loads(next(out.glob("*run-7_echo-2*.json")).read_text())
+    expected = {"EchoTime": 0.009, "RepetitionTime": 0.03, "FlipAngle": 15, "MagneticFieldStrength": 3, "ImagingFrequency": 123.2, "Manufacturer": "Siemens",
+                "Part": "phase", "SeriesNumber": 7, "EchoNumber": 2, "Shape": list(SHAPE)}
+    assert {key: sidecar[key] for key in expected} == expected
+    assert np.allclose(sidecar["Affine"], image.affine, atol=1e-5)
+
+
+def test_no_identity_leaves(scan, call, tmp_path):
+    _, said, out = call(scan)
+    for path in out.rglob("*"):
+        content = (path.name.encode() + path.read_bytes()).lower()
+        found = [secret for secret in SECRETS if secret.lower().encode() in content]
+        assert not found, f"{path.name} holds {found}"
+    assert not [secret for secret in SECRETS if secret.lower() in said.lower()]
+    assert not [path for path in out.iterdir() if path.is_dir()], "no folder with names is left"
+    table = (tmp_path / "subjects.tsv").read_text().splitlines()
+    label = next(out.glob("*.nii")).name.split("_")[0]
+    assert table[1:] == [f"{label}\tPID-31415\t{scan}"]
+    assert (tmp_path / "subjects.tsv").stat().st_mode & 0o077 == 0
+
+
+def test_labels_hold_for_a_key_whatever_else_is_there(scan, call, tmp_path):
+    _, _, alone = call(scan)
+    write_series(scan / "c", patient=2)
+    _, _, more = call(scan, out="more")
+    assert {path.name for path in alone.iterdir()} < {path.name for path in more.iterdir()}
+    assert len({path.name.split("_")[0] for path in more.glob("*.nii")}) == 2
+    (tmp_path / "other").write_text("another")
+    _, _, other = call(scan, out="third", key="other")
+    assert not {path.name for path in other.glob("*.nii")} & {path.name for path in more.iterdir()}
+
+
+def test_order_nesting_and_copies_change_nothing(scan, call, tmp_path):
+    _, _, out = call(scan)
+    deep = tmp_path / "/".join(["other"] + ["x"] * 12)
+    deep.mkdir(parents=True)
+    for n, path in enumerate(sorted((p for p in scan.rglob("*") if p.is_file()), reverse=True)):
+        shutil.copy(path, deep / f"{n} ä;$(x)'")
+    shutil.copytree(scan / "a", tmp_path / "other" / "copy")
+    (tmp_path / "other" / "DICOMDIR").write_bytes(b"no image")
+    (tmp_path / "other" / "loop").symlink_to(tmp_path / "other")
+    _, _, again = call(tmp_path / "other", out="again")
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == {p.name: p.read_bytes() for p in again.iterdir()}
+
+
+def test_depth_0_takes_the_files_of_the_folder_only(scan, call):
+    for path in (scan / "a").iterdir():
+        path.rename(scan / path.name)
+    _, _, out = call(scan, "--depth", "0")
+    assert {name.split("_")[0] for name in names(out)} == {"run-6", "convert.json"}
+
+
+def test_a_folder_without_images_is_named_by_its_label(tmp_path, call):
+    (tmp_path / "Mustermann").mkdir()
+    (tmp_path / "Mustermann" / "Zaphod.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"rubbish" * 99)
+    status, said, out = call(tmp_path / "Mustermann")
+    assert status == 0
+    assert re.fullmatch(r"warning: folder-[0-9a-f]{10}: no DICOM image that can be read was found in the folder\n", said)
+    assert list(aside(out)) == [said.split(": ")[1]]
+    assert (tmp_path / "subjects.tsv").read_text().splitlines()[1] == f"{said.split(': ')[1]}\t\t{tmp_path / 'Mustermann'}"
+
+
+def test_damaged_files_do_not_cost_the_others(scan, call):
+    damaged = sorted((scan / "b").iterdir())[3]
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    status, said, out = call(scan)
+    assert status == 0
+    assert any("part-mag" in name for name in names(out))
+    assert aside(out), "the damage is told"
+    assert "Mustermann" not in said
+
+
+@pytest.mark.parametrize("what, said", [("folder", "error: .*nowhere: no such folder"), ("key", "error: .*the key file cannot be read"), ("empty", "error: .*the key file is empty")])
+def test_a_mistake_is_one_line(scan, call, tmp_path, what, said):
+    (tmp_path / "empty").write_text("\n")
+    status, line, _ = call(tmp_path / "nowhere" if what == "folder" else scan, key={"key": "gone", "empty": "empty"}.get(what, "key"))
+    assert status == 1
+    assert re.fullmatch(said + ".*\n", line)
+
+
+def test_two_series_of_one_number_stay_two(scan, call):
+    write_series(scan / "c", "M", 6, patient=0, SeriesInstanceUID=f"{SERIES}9.9", RepetitionTime="40")
+    for path in (scan / "c").iterdir():
+        image = pydicom.dcmread(path)
+        image.PixelData = image.PixelData[::-1]
+        image.save_as(path)
+    _, _, out = call(scan)
+    runs = {name.split("_")[0] for name in names(out)}
+    assert runs == {"run-6", "run-7", "run-602", "convert.json"}
+
+
+def test_a_slice_missing_from_all_echoes_is_told(scan, call):
+    shutil.rmtree(scan)
+    write_series(scan, skip={(1, 3), (2, 3)})
+    _, _, out = call(scan)
+    assert set(aside(out).values()) == {"its slices are not evenly spaced, one may be missing"}
+
+
+@pytest.mark.parametrize("image_type, ending, part", [
+    (["ORIGINAL", "PRIMARY", "M", "ND", "MAGNITUDE"], "_e1", "mag"),
+    (["ORIGINAL", "PRIMARY", "P", "ND", "PHASE"], "_e2_ph", "phase"),
+    (["ORIGINAL", "PRIMARY", "P", "ND"], "_e2", "phase"),
+    (["ORIGINAL", "PRIMARY", "OTHER", "REAL"], "_e1_real", "real"),
+    (["ORIGINAL", "PRIMARY", "OTHER", "IMAGINARY"], "_e1_imaginary", "imag"),
+    (["ORIGINAL", "PRIMARY", "PHASE MAP", "P", "FFE", "PHASE"], "_e1_ph", "phase"),
+    (["ORIGINAL", "PRIMARY", "M", "FFE", "M", "FFE", "MAGNITUDE"], "_e1", "mag"),
+    (["ORIGINAL", "PRIMARY", "T1", "MIXED"], "_e1", "mag"),
+    (["DERIVED", "PRIMARY", "R", "FFE"], "_e1", "real"),
+])
+def test_the_part_of_an_image(image_type, ending, part):
+    assert part_or_reason({"ImageType": image_type, "ScanningSequence": "GR"}, ending, SHAPE) == (part, None)
+
+
+@pytest.mark.parametrize("changes, ending, shape, said", [
+    ({"ImageType": ["ORIGINAL", "PRIMARY", "OTHER", "FIELDMAPHZ"]}, "_fieldmaphz", SHAPE, "a field map in Hz made by the scanner is not phase"),
+    ({"Units": "Hz"}, "_e2", SHAPE, "a field map in Hz made by the scanner is not phase"),
+    ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "LOCALIZER"]}, "", SHAPE, "a localizer"),
+    ({"ImageType": ["DERIVED", "PRIMARY", "M", "SWI"]}, "", SHAPE, "a susceptibility-weighted image"),
+    ({"ImageType": ["DERIVED", "PRIMARY", "T2_STAR_MAP"]}, "_e2", SHAPE, "a map made by the scanner"),
+    ({"ScanningSequence": "GR\\IR", "SequenceVariant": "SK\\SP\\MP"}, "", SHAPE, "magnetization-prepared"),
+    ({"ScanningSequence": "SE"}, "_e1", SHAPE, "a spin echo"),
+    ({}, "_e1", (*SHAPE, 5), "5 volumes of one echo"),
+    ({}, "_e1", (12, 11), "a single slice"),
+    ({}, "_e1", (12, 11, 1), "a single slice"),
+    ({}, "_c12_e1", SHAPE, "the image of a single coil"),
+])
+def test_what_is_no_echo_has_its_reason(changes, ending, shape, said):
+    part, reason = part_or_reason({"ImageType": ["ORIGINAL", "PRIMARY", "M"], "ScanningSequence": "GR"} | changes, ending, shape)
+    assert part is None
+    assert reason.startswith(said)
+
+
+NO_PHASE_MAP = {"a field map in Hz made by the scanner is not phase: the phase of each echo is needed", "a single echo without phase: not a multi-echo gradient echo"}
+REAL = {
+    "siemens_prisma3T_6echo_phantom": ({"run-6": ("mag", "phase", 6)}, set()),
+    "philips_achieva3T_dualecho_phantom": ({"run-1301": ("mag", "phase", 2)}, set()),
+    "ge_mr750_3T_3Ddualecho_magrealimag_abdomen": ({"run-9": ("imag", "real", 2)}, set()),
+    "ge_architect3T_head_b0map_hz": ({}, NO_PHASE_MAP),
+    "philips_enhanced_phantom_b0map_hz": ({}, NO_PHASE_MAP),
+    "siemens_prisma3T_head_gre_fieldmap": ({}, {"difference"}),
+    "siemens_xa30_classic_head_gre_fieldmap": ({}, {"difference"}),
+    "siemens_xa30_enhanced_head_gre_fieldmap": ({}, {"difference"}),
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_scans(name, tmp_path):
+    archive = DATA / "dicom" / f"{name}.tar.xz"
+    if not archive.is_file():
+        pytest.skip(f"{archive} is not there")
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path / "dicom", filter="data")
+    (tmp_path / "key").write_text("secret")
+    converted = convert(tmp_path / "dicom", tmp_path / "key", tmp_path / "out", tmp_path / "subjects.tsv")
+    runs = arrange([path for path in (tmp_path / "out").glob("sub-*.json")])
+    wanted_runs, wanted_reasons = REAL[name]
+    found = {run.id.split("_")[-1]: (*sorted({file.split("part-")[1].split("_")[0] for file in run.files}), len(run.files) // 2) for run in runs.runs}
+    assert found == wanted_runs
+    reasons = {entry.reason for entry in converted.aside + runs.aside}
+    if wanted_reasons == {"difference"}:
+        assert len(reasons) == 2
+        assert all("the difference of two phases" in reason for reason in reasons)
+    else:
+        assert reasons == wanted_reasons
+
+
+def test_a_place_that_cannot_be_written_is_one_line(scan, tmp_path):
+    (tmp_path / "key").write_text("secret")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ChiflowError, match="file: cannot be made"):
+        convert(scan, tmp_path / "key", tmp_path / "file", tmp_path / "subjects.tsv")
