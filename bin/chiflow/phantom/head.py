@@ -39,8 +39,8 @@ def render(head: Head, grid: Grid) -> HeadMaps:
     nuclei.paint_air(canvas, head, inner)
     canvas.paint(canvas.cover(inner), head.tissues["csf"])
     canvas.paint(canvas.cover(stem), head.tissues["white_matter"])
-    _paint_cortex(canvas, head, p, cerebellum, head.folia, 7.0, _no_sheet, 0.55)
-    _paint_cortex(canvas, head, p, cerebrum, head.sulci, head.sulcus_depth_mm, fissures, SULCUS_MM)
+    _paint_cortex(canvas, head, p, cerebellum, head.folia, 7.0, (nowhere, nowhere), 0.55)
+    _paint_cortex(canvas, head, p, cerebrum, head.sulci, head.sulcus_depth_mm, (fissures, deep_brain), SULCUS_MM)
     nuclei.paint_deep(canvas, head)
     nuclei.paint_veins(canvas, head)
     brain = canvas.cover(union(union(cerebrum, cerebellum), intersection(stem, -62 - p[2])))
@@ -77,7 +77,13 @@ def fissures(p) -> np.ndarray:
     return np.minimum(between, sylvian)
 
 
-def _no_sheet(p) -> np.ndarray:
+def deep_brain(p) -> np.ndarray:
+    """Distance to the middle of the brain, which no sulcus enters."""
+    return ellipsoid(p, (0, -2, 6), (38, 44, 26))
+
+
+def nowhere(p) -> np.ndarray:
+    """Distance to nothing."""
     return np.float32(np.inf)
 
 
@@ -97,7 +103,7 @@ def _paint_outside(canvas: Canvas, head: Head, p, inner: np.ndarray, wobble: np.
     canvas.paint(canvas.cover(intersection(np.abs(inner - SKULL_MM / 2) - 1.3, -20 - z)), head.tissues["marrow"])
 
 
-def _paint_cortex(canvas: Canvas, head: Head, p, hull: np.ndarray, folds: waves.Waves, depth_mm: float, sheet, sulcus_mm: float) -> None:
+def _paint_cortex(canvas: Canvas, head: Head, p, hull: np.ndarray, folds: waves.Waves, depth_mm: float, limits, sulcus_mm: float) -> None:
     """White matter, and round it a ribbon of grey matter that follows the sulci.
 
     A sulcus is where the smooth noise n of the direction from the centre passes 0: |n| / |∇n| is the distance to it.
@@ -110,8 +116,8 @@ def _paint_cortex(canvas: Canvas, head: Head, p, hull: np.ndarray, folds: waves.
     noise, slope = waves.at_points(folds, (q - centre) * stretch)
     sulcus = np.abs(noise) / np.maximum(slope * stretch[:, 0], 1e-3)
     depth = -hull[shell]
-    valley = np.hypot(sulcus, np.maximum(depth - depth_mm, 0))
-    valley = np.minimum(valley, np.broadcast_to(sheet(q.T), valley.shape))
+    sheet, core = (limit(q.T) for limit in limits)
+    valley = np.minimum(np.hypot(sulcus, np.maximum(np.maximum(depth - depth_mm, -core), 0)), sheet)
     whole = canvas.cover(hull)
     for limit, name in ((-np.inf, "white_matter"), (None, "grey_matter"), (0.0, "csf")):
         share = np.zeros(hull.shape, np.float32)

@@ -68,7 +68,8 @@ def simulate(protocol: Protocol, seed: int = 0, subject: int = 0) -> Scan:
     maps = render(head, thin)
     mask = box_mean(maps.brain, factors) > 0.5
     if mask.sum() < FEWEST_MASK_VOXELS:
-        raise ChiflowError(f"only {int(mask.sum())} voxels of brain in a slab of {protocol.shape} voxels of {protocol.voxel_size} mm: use more or larger voxels")
+        slab_text = f"{protocol.shape} voxels of {protocol.voxel_size} mm"
+        raise ChiflowError(f"only {int(mask.sum())} voxels of brain in a slab of {slab_text}: use more or larger voxels")
     chi = box_mean(maps.chi, factors)
     mean = float(chi[mask].mean(dtype=np.float64))
     fields = simulate_fields(head, grid, mean, spacing)

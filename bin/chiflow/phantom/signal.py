@@ -28,14 +28,16 @@ class Coil:
 def draw_coil(seed: int, subject: int = 0) -> Coil:
     """The coil of a subject's scan; the same seed and subject give the same coil."""
     rng = np.random.default_rng([seed, subject, 2])
-    return Coil(waves.draw_waves(rng, 8, 200, 400), rng.uniform(0.8, 1.4), rng.normal(0, 0.008, 3), waves.draw_waves(rng, 8, 200, 450), rng.uniform(0.6, 0.9))
+    offset, strength, slope = waves.draw_waves(rng, 8, 200, 400), rng.uniform(0.8, 1.4), rng.normal(0, 0.008, 3)
+    return Coil(offset, strength, slope, waves.draw_waves(rng, 8, 200, 450), rng.uniform(0.6, 0.9))
 
 
 def phase_offset(coil: Coil, grid: Grid) -> np.ndarray:
     """φ0 (X, Y, Z) in rad."""
     i, j, k = (np.arange(n).reshape([-1 if a == axis else 1 for a in range(3)]) for axis, n in enumerate(grid.shape))
     slope = coil.linear_rad_per_mm @ grid.affine[:3]
-    return (coil.offset_rad * waves.on_grid(coil.offset, grid.affine, grid.shape) + slope[0] * i + slope[1] * j + slope[2] * k + slope[3]).astype(np.float32)
+    plane = slope[0] * i + slope[1] * j + slope[2] * k + slope[3]
+    return (coil.offset_rad * waves.on_grid(coil.offset, grid.affine, grid.shape) + plane).astype(np.float32)
 
 
 def bipolar_offset(coil: Coil, shape: tuple[int, ...], echo: int) -> np.ndarray:

@@ -12,7 +12,8 @@ from chiflow.phantom.shapes import coverage
 
 
 def _offsets(geometry: Geometry, centre_voxel) -> tuple[np.ndarray, ...]:
-    return tuple(np.meshgrid(*[(np.arange(n) - c) * v for n, c, v in zip(geometry.shape, centre_voxel, geometry.voxel_size)], indexing="ij", sparse=True))
+    axes = [(np.arange(n) - c) * v for n, c, v in zip(geometry.shape, centre_voxel, geometry.voxel_size)]
+    return tuple(np.meshgrid(*axes, indexing="ij", sparse=True))
 
 
 def sphere_chi(geometry: Geometry, radius_mm: float, chi_ppm: float = 1.0, centre_voxel=None) -> np.ndarray:
