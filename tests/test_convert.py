@@ -218,7 +218,7 @@ def test_a_slice_missing_from_all_echoes_is_told(scan, call):
     shutil.rmtree(scan)
     write_series(scan, skip={(1, 3), (2, 3)})
     _, _, out = call(scan)
-    assert set(aside(out).values()) == {"its slices are not evenly spaced, one may be missing"}
+    assert set(aside(out).values()) == {"its slices are not evenly spaced: slices are missing"}
 
 
 @pytest.mark.parametrize("image_type, ending, part", [

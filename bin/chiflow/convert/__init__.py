@@ -4,6 +4,7 @@ What dcm2niix prints and the sidecars it writes hold names and dates: its output
 inside `out` that is gone when the call returns.
 """
 
+import glob
 import json
 import subprocess
 import tempfile
@@ -105,7 +106,8 @@ def read_images(paths: list[Path], labels: Labels) -> list[Image]:
     for path in paths:
         sidecar = read_sidecar(path.with_suffix(".json"))
         ending = path.stem.removeprefix(f"s{sidecar.get('SeriesNumber', '')}_{sidecar.get('SeriesInstanceUID', '')}")
-        part, reason = part_or_reason(sidecar, ending, read_header(path).shape)
+        evened = any(path.parent.glob(f"{glob.escape(path.stem)}_Eq*.nii"))  # what dcm2niix makes beside a stack with gaps
+        part, reason = part_or_reason(sidecar, ending, read_header(path).shape, evened)
         images.append(Image(path, sidecar, labels.subject(sidecar), labels.session(sidecar), part, reason))
     return images
 

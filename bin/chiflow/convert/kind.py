@@ -30,16 +30,19 @@ ENDINGS = {"ph": "phase", "real": "real", "imaginary": "imag"}
 SINGLE_COIL = re.compile(r"(^|_)c[A-Za-z]*\d")
 
 
-def part_or_reason(sidecar: dict, ending: str, shape: tuple[int, ...]) -> tuple[str | None, str | None]:
+def part_or_reason(sidecar: dict, ending: str, shape: tuple[int, ...], gaps: bool = False) -> tuple[str | None, str | None]:
     """The part (mag, phase, real or imag) of an image, or the reason to set it aside.
 
-    sidecar is that of dcm2niix, ending what dcm2niix put behind the name (`_e2_ph`), shape that of the image (voxels).
+    sidecar is that of dcm2niix, ending what dcm2niix put behind the name (`_e2_ph`), shape that of the image (voxels), gaps whether
+    its slices are unevenly spaced.
     """
     types = [str(word).upper() for word in [*sidecar.get("ImageType", []), *sidecar.get("ImageTypeText", [])]]
     if "fieldmap" in ending.lower() or any("FIELDMAP" in word or word == "B0 MAP" for word in types) or sidecar.get("Units") == "Hz":
         return None, SCANNER_FIELD_MAP
     if not sidecar:
         return None, "dcm2niix wrote no readable sidecar for it"
+    if gaps:
+        return None, "its slices are not evenly spaced: slices are missing"
     reason = next((NO_ECHO[word] for word in types if word in NO_ECHO), None) or _other_sequence(sidecar) or _other_image(ending, shape)
     return (None, reason) if reason else (_part(types, ending), None)
 
@@ -57,8 +60,6 @@ def _other_sequence(sidecar: dict) -> str | None:
 def _other_image(ending: str, shape: tuple[int, ...]) -> str | None:
     if SINGLE_COIL.search(ending):
         return "the image of a single coil: combined coils are needed"
-    if "Eq" in ending.split("_"):
-        return "its slices are not evenly spaced, one may be missing"
     if len(shape) > 3 and shape[3] > 1:
         return f"{shape[3]} volumes of one echo: a time series, not one scan"
     if len(shape) < 3 or min(shape[:3]) < 2:
