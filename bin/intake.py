@@ -16,13 +16,14 @@ def main(
     out_phase: Annotated[Path, typer.Option(help="Output: 4D phase in rad, −π … π, paramagnetic positive.")],
     out_acquisition: Annotated[Path, typer.Option(help="Output: acquisition.json (s, T, MHz, mm) with the phase convention that was found.")],
     inherited: Annotated[list[Path] | None, typer.Option(help="Sidecar of a level above, the most general first; may be given several times.")] = None,
+    sign: Annotated[str, typer.Option(help="Sign of the phase: auto (GE runs backwards and is reversed), keep or reverse.")] = "auto",
 ) -> None:
     """Check a run and bring it into one form: 4D magnitude, 4D phase in rad, acquisition.json.
 
     Sidecars give EchoTime (s) and MagneticFieldStrength (T) or ImagingFrequency (MHz). The unit of the phase is judged from its levels: rad,
     rad × 1000, or levels of an integer phase. Whatever cannot be used is refused with one line that names the file.
     """
-    scan = take_in(files, inherited or [], id)
+    scan = take_in(files, inherited or [], id, sign)
     like = Image(scan.magnitude, scan.affine, files[0])
     save(out_magnitude, scan.magnitude, like)
     save(out_phase, scan.phase, like)

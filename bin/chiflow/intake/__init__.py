@@ -15,6 +15,7 @@ from chiflow.intake.signal import flip_slices, from_complex, from_polar
 from chiflow.intake.sources import read_sources
 from chiflow.intake.volumes import load_volumes
 
+SIGNS = ("auto", "keep", "reverse")
 BIDS_ID = re.compile(r"sub-[0-9a-zA-Z]+(_[a-z]+-[0-9a-zA-Z]+)*")
 
 
@@ -28,8 +29,14 @@ class Scan:
     acquisition: Acquisition
 
 
-def take_in(files: list[Path], inherited: list[Path], run: str) -> Scan:
-    """The scan in the images and sidecars of one run. Raises ChiflowError naming the file that cannot be used."""
+def take_in(files: list[Path], inherited: list[Path], run: str, sign: str = "auto") -> Scan:
+    """The scan in the images and sidecars of one run.
+
+    `inherited` are sidecars of the levels above, the most general first; `sign` is one of SIGNS: auto reverses the phase of GE, keep and
+    reverse do as they say. Raises ChiflowError naming the file that cannot be used.
+    """
+    if sign not in SIGNS:
+        raise ChiflowError(f"unknown sign '{sign}': choose from {', '.join(SIGNS)}")
     if not BIDS_ID.fullmatch(run):
         raise ChiflowError(f"run id '{run}' is not of the form sub-<label>[_<key>-<label>…]")
     sources = read_sources(files, inherited)
@@ -44,7 +51,7 @@ def take_in(files: list[Path], inherited: list[Path], run: str) -> Scan:
         scale = phase_scale(twos)
         magnitude, phase = from_polar(ones, twos, scale)
         convention = {"From": "phase", "Scale": scale.name}
-    convention |= _vendor_convention(magnitude, phase, str(facts.get("Manufacturer", "")))
+    convention |= _vendor_convention(magnitude, phase, str(facts.get("Manufacturer", "")), sign)
     affine = ones[0].affine
     geometry = geometry_of(affine, magnitude.shape)
     facts |= {
@@ -58,12 +65,12 @@ def take_in(files: list[Path], inherited: list[Path], run: str) -> Scan:
     return Scan(magnitude, phase, affine, Acquisition.model_validate(facts))
 
 
-def _vendor_convention(magnitude: np.ndarray, phase: np.ndarray, manufacturer: str) -> dict:
+def _vendor_convention(magnitude: np.ndarray, phase: np.ndarray, manufacturer: str, sign: str) -> dict:
     """Correct, in place, what one vendor does otherwise: alternate slices with the sign flipped, and the phase running backwards."""
     vendor = manufacturer.strip().upper()
-    if vendor and not vendor.startswith("GE"):
-        return {"Sign": 1, "FlippedSlices": "none"}
-    axis = flip_slices(magnitude, phase)
-    if vendor:
+    is_ge = vendor.startswith("GE")
+    axis = flip_slices(magnitude, phase) if is_ge or not vendor else None
+    reverse = sign == "reverse" or (sign == "auto" and is_ge)
+    if reverse:
         np.negative(phase, out=phase)
-    return {"Sign": -1 if vendor else 1, "FlippedSlices": "none" if axis is None else f"every other one along {'ijk'[axis]}"}
+    return {"Sign": -1 if reverse else 1, "FlippedSlices": "none" if axis is None else f"every other one along {'ijk'[axis]}"}

@@ -18,10 +18,11 @@ HZ_RANGE = (5.0, 3000.0)  # what field maps in Hz reach at 1.5 T … 7 T
 
 @dataclass(frozen=True)
 class Scale:
-    """period: what one turn is worth; zero: the value of zero phase; raw: whether stored values are meant, not those the header scales."""
+    """period: what one turn is worth; middle: of the values; zero: the value of zero phase; raw: stored values are meant, not those the header scales."""
 
     name: str
     period: float
+    middle: float = 0.0
     zero: float = 0.0
     raw: bool = False
 
@@ -31,11 +32,11 @@ LEVELS = (
     Scale("rad, from 0 to 2π", TWO_PI, TWO_PI / 2),
     Scale("rad × 1000", 1000 * TWO_PI),
     Scale("levels −2048 … 2047", 4096),
-    Scale("levels 0 … 4095", 4096, 2048),
+    Scale("levels 0 … 4095", 4096, 2048, 2048),
     Scale("levels −4096 … 4095", 8192),
-    Scale("levels 0 … 8191", 8192, 4096),
+    Scale("levels 0 … 8191", 8192, 4096, 4096),
     Scale("levels −32768 … 32767", 65536),
-    Scale("levels 0 … 65535", 65536, 32768),
+    Scale("levels 0 … 65535", 65536, 32768, 32768),
 )
 STORED_RADIANS = Scale("rad as stored, the header's scaling is not applied", TWO_PI, raw=True)
 
@@ -68,7 +69,7 @@ def _fits(scale: Scale, low: float, high: float) -> bool:
 
 def _inside(scale: Scale, low: float, high: float) -> bool:
     half = BEYOND * scale.period / 2
-    return low >= scale.zero - half and high <= scale.zero + half
+    return low >= scale.middle - half and high <= scale.middle + half
 
 
 def _narrow_scale(phases: list[Volume]) -> Scale:

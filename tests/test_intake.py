@@ -1,0 +1,381 @@
+"""One run in one form: whatever unit, sign and file layout a vendor chose, the same signal comes out; what cannot be used is one line."""
+
+import gzip
+import json
+import os
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+import intake as executable
+from chiflow.core.cli import execute
+from chiflow.core.contracts import Acquisition
+from chiflow.core.errors import ChiflowError
+from chiflow.intake import take_in
+
+DATA = Path(os.environ.get("CHIFLOW_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
+SHAPE, TIMES = (11, 12, 13), (0.004, 0.009, 0.014)
+AFFINE = nibabel.affines.from_matvec(np.array([[-0.8, 0, 0], [0, 0.9 * np.cos(0.3), -2 * np.sin(0.3)], [0, 0.9 * np.sin(0.3), 2 * np.cos(0.3)]]), [9, -8, 7])
+SIDECAR = {"MagneticFieldStrength": 3, "ImagingFrequency": 123.2, "Manufacturer": "Siemens", "RepetitionTime": 0.03}
+STEP_12_BIT = 2 * np.pi / 4096
+
+
+def truth():
+    """Magnitude and phase (X, Y, Z, E) of a signal with noise all around."""
+    rng = np.random.default_rng(7)
+    x, y, z = np.meshgrid(*[np.linspace(-1, 1, n) for n in SHAPE], indexing="ij")
+    inside = (x**2 + y**2 + z**2 < 0.8)[..., None]
+    clean = inside * 100 * np.exp(1j * (x[..., None] + 2 * np.pi * np.array(TIMES) * (60 * x * y + 30 * z)[..., None] + 0.4))
+    signal = clean + rng.normal(size=(*clean.shape, 2)) @ [1, 1j]
+    return np.abs(signal), np.angle(signal)
+
+
+MAGNITUDE, PHASE = truth()
+
+
+class Bids:
+    """The files of a run in a folder, to be written and then spoilt."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def path(self, echo, part, ending=".nii.gz"):
+        return self.folder / f"sub-1_run-2_echo-{echo}_part-{part}_MEGRE{ending}"
+
+    def image(self, echo, part, data, slope=1.0, intercept=0.0, affine=AFFINE, path=None):
+        """Store data (any type) under a scaling that the header names."""
+        image = nibabel.Nifti1Image(data, affine)
+        raw = bytearray(image.to_bytes())
+        raw[112:120] = np.array([slope, intercept], "<f4").tobytes()
+        path = path or self.path(echo, part)
+        path.write_bytes(gzip.compress(bytes(raw), 1) if path.name.endswith(".gz") else bytes(raw))
+
+    def sidecar(self, echo, part, changes=None, drop=()):
+        content = SIDECAR | {"EchoTime": TIMES[echo - 1]} | (changes or {})
+        self.path(echo, part, ".json").write_text(json.dumps({key: value for key, value in content.items() if key not in drop}))
+
+    def polar(self, store=lambda phase: (phase.astype(np.float32), 1, 0), changes=None):
+        """All echoes of magnitude and phase; `store` gives stored values, slope and intercept of a phase in rad."""
+        for echo in range(1, len(TIMES) + 1):
+            self.image(echo, "mag", MAGNITUDE[..., echo - 1].astype(np.float32))
+            self.image(echo, "phase", *store(PHASE[..., echo - 1]))
+            for part in ("mag", "phase"):
+                self.sidecar(echo, part, changes)
+        return self
+
+    def cartesian(self, signal, changes=None):
+        """All echoes of real and imaginary part (X, Y, Z, E)."""
+        for echo in range(1, len(TIMES) + 1):
+            for part, data in (("real", signal.real), ("imag", signal.imag)):
+                self.image(echo, part, data[..., echo - 1].astype(np.float32))
+                self.sidecar(echo, part, changes)
+        return self
+
+    def take_in(self, inherited=()):
+        return take_in(sorted(self.folder.iterdir()), list(inherited), "sub-1_run-2")
+
+
+@pytest.fixture
+def bids(tmp_path):
+    (tmp_path / "run").mkdir()
+    return Bids(tmp_path / "run")
+
+
+def turns(phase, other):
+    """Largest distance on the circle."""
+    return np.abs(np.angle(np.exp(1j * (phase - other)))).max()
+
+
+def integers(phase, step, zero, kind=np.int16):
+    stored = np.round(phase / step) + zero
+    return np.where(stored > zero + np.pi / step - 0.5, stored - 2 * np.pi / step, stored).astype(kind)
+
+
+STORED = {
+    "rad": lambda phase: (phase.astype(np.float32), 1, 0),
+    "rad in double precision": lambda phase: (phase, 1, 0),
+    "rad by integers and slope (Philips)": lambda phase: (integers(phase, STEP_12_BIT, 2048), STEP_12_BIT, -np.pi),
+    "rad from 0 to 2π": lambda phase: (np.mod(phase, 2 * np.pi).astype(np.float32), 1, 0),
+    "rad × 1000 (GE, old Philips)": lambda phase: (np.round(1000 * phase).astype(np.int16), 1, 0),
+    "−4096 … 4094 by slope 2 (Siemens)": lambda phase: (integers(phase, STEP_12_BIT, 2048), 2, -4096),
+    "0 … 4095 without scaling (Siemens)": lambda phase: (integers(phase, STEP_12_BIT, 2048), 1, 0),
+    "−2048 … 2047": lambda phase: (integers(phase, STEP_12_BIT, 0), 1, 0),
+    "0 … 65535": lambda phase: (integers(phase, STEP_12_BIT / 16, 32768, np.uint16), 1, 0),
+    "rad under a scaling that is not meant": lambda phase: (phase.astype(np.float32), 0.00117, 0),
+}
+
+
+@pytest.mark.parametrize("store", STORED.values(), ids=STORED)
+def test_phase_comes_out_in_rad_whatever_its_levels(bids, store):
+    scan = bids.polar(store).take_in()
+    coarse = 1.01 * STEP_12_BIT / 2
+    assert turns(scan.phase, PHASE) <= coarse, "half a level of 12 bits; rad × 1000 is finer"
+    assert np.abs(scan.phase).max() <= np.pi
+    assert np.allclose(scan.magnitude, MAGNITUDE, rtol=1e-6)
+    assert (scan.phase.dtype, scan.magnitude.dtype) == (np.float32, np.float32)
+
+
+def test_a_phase_without_noise_that_fills_no_turn_is_taken_as_rad(bids):
+    scan = bids.polar(lambda phase: (np.float32(0.3) * phase.astype(np.float32), 1, 0)).take_in()
+    assert np.allclose(scan.phase, 0.3 * PHASE, atol=1e-6)
+
+
+def test_real_and_imaginary_part_are_the_same_signal(bids):
+    scan = bids.cartesian(MAGNITUDE * np.exp(1j * PHASE)).take_in()
+    assert turns(scan.phase, PHASE) < 1e-5, "rounding of 100 ± 1 in float32 at the weakest voxel"
+    assert np.allclose(scan.magnitude, MAGNITUDE, rtol=1e-5)
+    assert scan.acquisition.model_dump(by_alias=True)["PhaseConvention"]["From"] == "real and imaginary part"
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_ge_turns_every_other_slice_and_the_sign(bids, axis):
+    smooth = np.exp(1j * np.linspace(0, 1, np.prod(SHAPE)).reshape(*SHAPE, 1)) * 100 + 0 * PHASE
+    signal = smooth * np.exp(2j * np.pi * 20 * np.array(TIMES))
+    flips = np.where(np.arange(SHAPE[axis]) % 2, -1, 1).reshape([-1 if a == axis else 1 for a in range(4)])
+    scan = bids.cartesian(signal * flips, {"Manufacturer": "GE MEDICAL SYSTEMS", "MagneticFieldStrength": 3}).take_in()
+    assert turns(scan.phase, -np.angle(signal)) < 1e-5
+    assert np.abs(scan.phase).max() <= np.pi
+    convention = scan.acquisition.model_dump()["PhaseConvention"]
+    assert (convention["Sign"], convention["FlippedSlices"]) == (-1, f"every other one along {'ijk'[axis]}")
+
+
+def test_the_sign_can_be_set_by_hand(bids):
+    bids.polar(changes={"Manufacturer": "GE"})
+    files = sorted(bids.folder.iterdir())
+    assert turns(take_in(files, [], "sub-1").phase, -PHASE) < 1e-6
+    assert turns(take_in(files, [], "sub-1", "keep").phase, PHASE) < 1e-6
+    with pytest.raises(ChiflowError, match="auto, keep, reverse"):
+        take_in(files, [], "sub-1", "minus")
+
+
+def test_the_acquisition_says_what_was_found(bids, tmp_path):
+    scan = bids.polar().take_in()
+    scan.acquisition.write(tmp_path / "acquisition.json")
+    back = json.loads((tmp_path / "acquisition.json").read_text())
+    expected = {"EchoTimes": list(TIMES), "MagneticFieldStrength": 3, "ImagingFrequency": 123.2, "Manufacturer": "Siemens", "RepetitionTime": 0.03,
+                "Id": "sub-1_run-2", "Shape": list(SHAPE), "PhaseConvention": {"From": "phase", "Scale": "rad", "Sign": 1, "FlippedSlices": "none"}}
+    assert {key: back[key] for key in expected} == expected
+    assert np.allclose(back["B0Direction"], [0, np.sin(0.3), np.cos(0.3)], atol=1e-6)
+    assert np.allclose(back["VoxelSize"], [0.8, 0.9, 2], atol=1e-5)
+    assert back["Sources"] == sorted(path.name for path in bids.folder.glob("*.nii.gz"))
+    assert Acquisition.read(tmp_path / "acquisition.json").frequency_mhz == 123.2
+
+
+def test_sidecars_are_inherited_and_the_nearest_wins(bids, tmp_path):
+    bids.polar()
+    for echo in (1, 2, 3):
+        for part in ("mag", "phase"):
+            bids.path(echo, part, ".json").unlink()
+    (tmp_path / "MEGRE.json").write_text(json.dumps(SIDECAR | {"RepetitionTime": 9, "EchoTime": 0.4}))
+    (tmp_path / "sub-1_MEGRE.json").write_text(json.dumps({"RepetitionTime": 0.05}))
+    times = [tmp_path / f"sub-1_echo-{echo}_MEGRE.json" for echo in (1, 2, 3)]
+    for path, time in zip(times, TIMES):
+        path.write_text(json.dumps({"EchoTime": time}))
+    acquired = bids.take_in([tmp_path / "MEGRE.json", tmp_path / "sub-1_MEGRE.json", *times]).acquisition.model_dump(by_alias=True)
+    assert (acquired["EchoTimes"], acquired["RepetitionTime"]) == (list(TIMES), 0.05)
+
+
+def test_all_echoes_may_be_in_one_file(bids):
+    for part, data in (("mag", MAGNITUDE), ("phase", PHASE)):
+        stem = bids.folder / f"sub-1_part-{part}_MEGRE.nii"
+        bids.image(0, part, data.astype(np.float32), path=stem)
+        stem.with_suffix(".json").write_text(json.dumps(SIDECAR | {"EchoTime": TIMES}))
+    scan = bids.take_in()
+    assert turns(scan.phase, PHASE) < 1e-6
+    assert scan.acquisition.echo_times_s == list(TIMES)
+
+
+def test_nan_outside_the_head_is_nothing(bids):
+    bids.polar()
+    outside = np.zeros(SHAPE, bool)
+    outside[:3] = True
+    for echo in (1, 2, 3):
+        bids.image(echo, "phase", np.where(outside, np.nan, PHASE[..., echo - 1]).astype(np.float32))
+        bids.image(echo, "mag", np.where(outside, 0 if echo < 3 else np.nan, MAGNITUDE[..., echo - 1]).astype(np.float32))
+    scan = bids.take_in()
+    assert not scan.phase[:3].any()
+    assert not scan.magnitude[:3].any()
+    assert turns(scan.phase[3:], PHASE[3:]) < 1e-6
+
+
+def spoil_slope(bids):
+    bids.image(2, "phase", np.round(1000 * PHASE[..., 1]).astype(np.int16))
+
+
+def spoil_nan(bids):
+    data = PHASE[..., 1].astype(np.float32)
+    data[5, 6, 6] = np.nan
+    bids.image(2, "phase", data)
+
+
+def spoil_inf(bids):
+    data = MAGNITUDE[..., 1].astype(np.float32)
+    data[5, 6, 6] = np.inf
+    bids.image(2, "mag", data)
+
+
+def spoil_zero(bids):
+    bids.image(2, "phase", np.zeros(SHAPE, np.float32))
+
+
+def spoil_field_map(bids):
+    for echo in (1, 2, 3):
+        bids.image(echo, "phase", np.round(70 * PHASE[..., echo - 1]).astype(np.int16))
+
+
+def spoil_unknown_levels(bids):
+    for echo in (1, 2, 3):
+        bids.image(echo, "phase", np.abs(np.round(300 * PHASE[..., echo - 1])).astype(np.int16))
+
+
+def spoil_truncated(bids):
+    bids.path(2, "phase").write_bytes(bids.path(2, "phase").read_bytes()[:-3000])
+
+
+def spoil_truncated_plain(bids):
+    whole = bids.path(2, "mag", ".nii")
+    bids.image(2, "mag", MAGNITUDE[..., 1].astype(np.float32), path=whole)
+    whole.write_bytes(whole.read_bytes()[:-300])
+    bids.path(2, "mag").unlink()
+
+
+def spoil_affine(bids):
+    bids.image(2, "phase", PHASE[..., 1].astype(np.float32), affine=AFFINE + np.eye(4)[:, [2]] * [[0, 0, 0, 0.3]])
+
+
+BAD = {
+    "phase of two echoes in two units": (spoil_slope, "echo-2_part-phase.*phase in rad × 1000, unlike the echoes before it"),
+    "NaN in the head": (spoil_nan, "echo-2_part-phase.*1 voxels are NaN where there is signal"),
+    "infinite": (spoil_inf, "echo-2_part-mag.*1 voxels are infinite"),
+    "all zero": (spoil_zero, "echo-2_part-phase.*every voxel is 0"),
+    "field map by levels": (spoil_field_map, "echo-1_part-phase.*field map in Hz, and a field map made by the scanner is not phase"),
+    "levels of nothing known": (spoil_unknown_levels, "echo-1_part-phase.*neither rad nor rad × 1000.*give the phase in rad"),
+    "truncated gzip": (spoil_truncated, "echo-2_part-phase.*is it complete"),
+    "truncated": (spoil_truncated_plain, r"echo-2_part-mag_MEGRE.nii: .*complete"),
+    "other affine": (spoil_affine, "echo-2_part-phase.*0.3 mm off"),
+    "other shape": (lambda b: b.image(2, "phase", PHASE[1:, ..., 1].astype(np.float32)), r"echo-2_part-phase.*\(10, 12, 13\) != \(11, 12, 13\)"),
+    "one slice": (lambda b: b.image(1, "mag", MAGNITUDE[:, :, :1, 0].astype(np.float32)), "echo-1_part-mag.*a single slice"),
+    "two dimensions": (lambda b: b.image(1, "mag", MAGNITUDE[:, :, 1, 0].astype(np.float32)), "echo-1_part-mag.*a single slice"),
+    "time series": (lambda b: b.image(1, "mag", MAGNITUDE.astype(np.float32)), "echo-1_part-mag.*3 volumes"),
+    "colours": (lambda b: b.image(1, "mag", np.zeros(SHAPE, [("R", "u1"), ("G", "u1"), ("B", "u1")])), "echo-1_part-mag.*data type"),
+    "negative magnitude": (lambda b: b.image(1, "mag", PHASE[..., 0].astype(np.float32)), "echo-1_part-mag.*a magnitude is not negative"),
+    "no sidecar": (lambda b: b.path(2, "phase", ".json").unlink(), "echo-2_part-phase.*no JSON sidecar"),
+    "no echo time": (lambda b: b.sidecar(2, "phase", drop=("EchoTime",)), "echo-2_part-phase.*EchoTime .s. is missing"),
+    "echo time as text": (lambda b: b.sidecar(2, "mag", {"EchoTime": "9"}), "echo-2_part-mag.*EchoTime '9' in its sidecar is not a number"),
+    "milliseconds": (lambda b: b.sidecar(1, "mag", {"EchoTime": 4.0}), "echo-1_part-mag.*EchoTime 4 looks like milliseconds"),
+    "negative echo time": (lambda b: b.sidecar(1, "mag", {"EchoTime": -0.004}), "echo-1_part-mag.*not positive"),
+    "echo times differ": (lambda b: b.sidecar(2, "phase", {"EchoTime": 0.008}), "echo-2_part-phase.*0.008 s, but 0.009 s in its mag image"),
+    "echo times fall": (lambda b: [b.sidecar(2, part, {"EchoTime": 0.02}) for part in ("mag", "phase")], "echo-3_part-mag.*0.014 s does not follow 0.02 s of echo 2"),
+    "no field strength": (lambda b: [b.sidecar(e, p, drop=("MagneticFieldStrength", "ImagingFrequency")) for e in (1, 2, 3) for p in ("mag", "phase")],
+                          "echo-1_part-mag.*MagneticFieldStrength .T. or ImagingFrequency .MHz. is missing"),
+    "frequency in Hz": (lambda b: b.sidecar(1, "mag", {"ImagingFrequency": 123.2e6}), "echo-1_part-mag.*ImagingFrequency.*not the proton frequency"),
+    "field strength in gauss": (lambda b: b.sidecar(1, "mag", {"MagneticFieldStrength": 30000}), "echo-1_part-mag.*not the proton frequency"),
+    "missing phase": (lambda b: b.path(2, "phase").unlink(), "echo-2_part-mag.*echo 2 has no phase image"),
+    "missing magnitude": (lambda b: b.path(3, "mag").unlink(), "echo-3_part-phase.*echo 3 has no mag image"),
+    "missing echo": (lambda b: [b.path(2, part).unlink() for part in ("mag", "phase")], "echo-3_part-mag.*echo 2 of 3 is missing"),
+    "one echo": (lambda b: [b.path(e, p).unlink() for e in (2, 3) for p in ("mag", "phase")], "echo-1_part-mag.*the only echo"),
+    "no phase at all": (lambda b: [b.path(e, "phase").unlink() for e in (1, 2, 3)], "echo-1_part-mag.*no part-phase image beside it"),
+    "no image": (lambda b: [b.path(e, p).unlink() for e in (1, 2, 3) for p in ("mag", "phase")], "no image among the files"),
+    "twice": (lambda b: b.image(2, "mag", MAGNITUDE[..., 1], path=b.path(2, "mag", ".nii")), "echo-2_part-mag.*the same echo and part as"),
+    "field map by unit": (lambda b: b.sidecar(2, "phase", {"Units": "Hz"}), "echo-2_part-phase.*is a field map in Hz made by the scanner, not phase"),
+    "field map by type": (lambda b: b.sidecar(2, "phase", {"ImageType": ["ORIGINAL", "FIELDMAPHZ"]}), "echo-2_part-phase.*not phase"),
+    "not a sidecar": (lambda b: b.path(2, "phase", ".json").write_text("[1]"), "echo-2_part-phase_MEGRE.json: not a sidecar"),
+    "broken sidecar": (lambda b: b.path(2, "phase", ".json").write_text('{"EchoTime"'), "echo-2_part-phase_MEGRE.json: not a JSON file"),
+    "unknown part": (lambda b: b.path(2, "phase").rename(b.path(2, "angle")), "part-angle is not one of"),
+    "echo by letter": (lambda b: b.path(2, "phase").rename(b.path("b", "phase")), "echo-b is not a number"),
+}
+
+
+@pytest.mark.parametrize("spoil, said", BAD.values(), ids=BAD)
+def test_bad_input_is_named(bids, spoil, said):
+    spoil(bids.polar())
+    with pytest.raises(ChiflowError, match=said):
+        bids.take_in()
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capfd):
+    """Runs the executable on files; returns exit status, what it said, and the output folder."""
+
+    def run(files, name="sub-1_run-2", out="out"):
+        out = tmp_path / out
+        outputs = [argument for part, ending in (("magnitude", "nii"), ("phase", "nii"), ("acquisition", "json")) for argument in (f"--out-{part}", str(out / f"{part}.{ending}"))]
+        monkeypatch.setattr(sys, "argv", ["intake.py", "--id", name, *outputs, *map(str, files)])
+        with pytest.raises(SystemExit) as stop:
+            execute(executable.main)
+        said = capfd.readouterr()
+        return stop.value.code, said.out + said.err, out
+
+    return run
+
+
+def test_the_executable_writes_three_files(bids, call):
+    bids.polar()
+    status, said, out = call(sorted(bids.folder.iterdir()), out="mit Leerzeichen ä")
+    assert (status, said) == (0, "")
+    assert sorted(path.name for path in out.iterdir()) == ["acquisition.json", "magnitude.nii", "phase.nii"]
+    phase = nibabel.load(out / "phase.nii")
+    assert phase.shape == (*SHAPE, 3)
+    assert np.allclose(phase.affine, AFFINE, atol=1e-6)
+
+
+def test_the_executable_refuses_with_one_line_and_leaves_nothing(bids, call):
+    spoil_nan(bids.polar())
+    status, said, out = call(sorted(bids.folder.iterdir()))
+    assert status == 1
+    assert said.startswith("error: ") and said.count("\n") == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["1", "sub-", "sub-1_run-2_", "sub-1;ls", "sub-ä"])
+def test_an_id_that_is_no_bids_name_is_refused(bids, call, name):
+    status, said, _ = call(sorted(bids.polar().folder.iterdir()), name)
+    assert status == 1
+    assert "is not of the form sub-<label>" in said
+
+
+def real(*parts):
+    path = DATA.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    return path
+
+
+def test_an_in_vivo_brain_whose_scaling_is_not_meant(bids):
+    folder = real("dev", "romeo_small_invivo")
+    for part, name in (("mag", "Mag.nii"), ("phase", "Phase.nii")):
+        (bids.folder / f"sub-1_part-{part}_MEGRE.nii").write_bytes((folder / name).read_bytes())
+        (bids.folder / f"sub-1_part-{part}_MEGRE.json").write_text(json.dumps({"EchoTime": [0.004, 0.008, 0.012], "MagneticFieldStrength": 7}))
+    scan = bids.take_in()
+    stored = np.asarray(nibabel.load(folder / "Phase.nii").dataobj.get_unscaled())
+    assert scan.acquisition.model_dump()["PhaseConvention"]["Scale"] == "rad as stored, the header's scaling is not applied"
+    assert np.abs(scan.phase - stored).max() < 1e-6
+    assert np.ptp(scan.phase) > 6.28
+
+
+def test_a_real_phase_difference_is_not_an_echo(bids):
+    folder = real("dev", "siemens_head_gre_fieldmap")
+    for path in folder.iterdir():
+        echo = next((e for e in (1, 2) if f"_e{e}" in path.name), None)
+        if echo:
+            part, ending = "phase" if "_ph" in path.name else "mag", ".json" if path.suffix == ".json" else ".nii.gz" if path.suffix == ".gz" else ".nii"
+            bids.path(echo, part, ending).write_bytes(path.read_bytes())
+    with pytest.raises(ChiflowError, match="echo-1_part-mag.*echo 1 has no phase image"):
+        bids.take_in()
+
+
+def test_a_real_philips_scan(bids):
+    folder = real("dev", "philips_dualecho_phantom")
+    for path in folder.iterdir():
+        echo = next((e for e in (1, 2) if f"_e{e}" in path.name), None)
+        if echo:
+            part, ending = "phase" if "_ph" in path.name else "mag", ".json" if path.suffix == ".json" else ".nii.gz" if path.suffix == ".gz" else ".nii"
+            bids.path(echo, part, ending).write_bytes(path.read_bytes())
+    scan = bids.take_in()
+    signal = scan.magnitude * np.exp(1j * scan.phase)
+    step = np.angle(signal[..., 1] * np.conj(signal[..., 0]))[scan.magnitude[..., 0] > 0.15 * np.quantile(scan.magnitude[..., 0], 0.999)]
+    first, second = scan.acquisition.echo_times_s
+    assert np.allclose(np.percentile(step / (2 * np.pi * (second - first)), [5, 50, 95]), [-129, 52, 139], atol=3), "published with the data"
