@@ -17,7 +17,7 @@ test: setup
 
 lint: setup
 	@$(ENGINE) .venv/bin/nextflow lint main.nf modules nextflow.config conf
-	@.venv/bin/lint-imports
+	@PYTHONPATH=bin .venv/bin/lint-imports
 
 docs: setup
 	@.venv/bin/python bootstrap/parameters.py

@@ -20,8 +20,8 @@ OLDEST_ENGINE = (25, 4)
 
 def key() -> str:
     """Sum of everything that decides what .venv holds."""
-    sources = [ROOT / "requirements" / "develop.txt", ROOT / "requirements" / "uv.txt", *sorted(HERE.glob("*"))]
-    return hashlib.sha256(b"".join(source.read_bytes() for source in sources if source.is_file())).hexdigest()
+    sources = [ROOT / "requirements" / "develop.txt", *(HERE / name for name in ("setup.py", "fetch_jars.py", "nextflow", "nextflow.lock"))]
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 
 def run(*command: str | Path) -> None:

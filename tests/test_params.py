@@ -1,0 +1,102 @@
+"""One truth for the parameters: schema = config = README = what the stages take; and what a wrong one says."""
+
+import json
+import re
+
+import pytest
+from conftest import ROOT, Engine
+from parameters import END, START, table
+
+SCHEMA = json.loads((ROOT / "nextflow_schema.json").read_text(encoding="utf8"))
+RULES = {name: rule for group in SCHEMA["$defs"].values() for name, rule in group["properties"].items()}
+
+
+def test_config_declares_the_schema_with_its_defaults():
+    block = re.search(r"^params \{(.*?)^\}", (ROOT / "nextflow.config").read_text(encoding="utf8"), re.S | re.M)[1]
+    declared = dict(re.findall(r"(\w+) = (.+)", block))
+    spoken = {name: repr(rule.get("default", "")).replace("False", "false").replace("True", "true") for name, rule in RULES.items()}
+    assert declared == spoken
+
+
+def test_readme_shows_the_schema():
+    readme = ROOT / "README.md"
+    if not readme.is_file() or START not in readme.read_text(encoding="utf8"):
+        pytest.skip("README.md has no parameter table yet")
+    shown = readme.read_text(encoding="utf8").split(START)[1].split(END)[0].strip()
+    assert shown == table(SCHEMA), "run 'make docs'"
+
+
+def test_choices_are_the_registries():
+    from chiflow.background import BACKGROUND_METHODS
+    from chiflow.invert import INVERSIONS
+    from chiflow.unwrap import UNWRAPPINGS
+
+    for name, registry in (("unwrapping", UNWRAPPINGS), ("background", BACKGROUND_METHODS), ("inversion", INVERSIONS)):
+        assert sorted(RULES[name]["enum"]) == sorted(registry)
+
+
+def test_every_parameter_is_used():
+    sources = [ROOT / "main.nf", ROOT / "nextflow.config", *(ROOT / "conf").glob("*.config")]
+    text = "".join(source.read_text(encoding="utf8") for source in sources)
+    assert [name for name in RULES if f"params.{name}" not in text and f"options.{name}" not in text] == []
+
+
+@pytest.fixture(scope="module")
+def engine(project, tmp_path_factory):
+    return Engine(project, tmp_path_factory.mktemp("launch"))
+
+
+def test_help_shows_every_parameter_with_type_and_default(engine):
+    done = engine.run("--help")
+    assert done.status == 0
+    for group in SCHEMA["$defs"].values():
+        assert group["title"] in done.said
+    for name, rule in RULES.items():
+        (line,) = [line for line in done.said.splitlines() if line.strip().startswith(f"--{name} ")]
+        assert rule["type"] in line and str(rule.get("default", "")).lower() in line
+
+
+def test_all_that_is_wrong_is_told_at_once_before_any_task(engine, tmp_path):
+    wrong = ["--inptu", "x", "--least_quality", "3", "--background", "vsarp", "--queue", "a b", "--masks"]
+    done = engine.run(*wrong, "--account", "$(id)")
+    assert done.status == 1 and "Submitted process" not in done.said
+    told = [line for line in done.said.splitlines() if line.startswith("error: ")]
+    for start in (
+        "error: --inptu: there is no such parameter, did you mean --input?",
+        "error: --input: is missing",
+        "error: --outdir: is missing",
+        "error: --least_quality: 3 is outside 0 to 1",
+        "error: --background: 'vsarp' is none of vsharp, pdf, did you mean vsharp?",
+        "error: --queue: 'a b' does not have the form",
+        "error: --account: '$(id)' does not have the form",
+    ):
+        assert [line for line in told if line.startswith(start)], (start, done.said)
+    assert len(told) == 8  # and --masks, whose value is missing
+
+
+def test_a_mistyped_number_is_told(engine, tmp_path):
+    done = engine.run("--input", tmp_path, "--least_quality", "high", out=tmp_path / "out")
+    assert done.status == 1 and "error: --least_quality: 'high' is not of type number" in done.said
+
+
+def test_folders_that_cannot_be_used_stop_with_one_line(engine, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("x")
+    (tmp_path / "empty").mkdir()
+    below_a_file = tmp_path / "full" / "file" / "out"
+    for source, out, said in (
+        (tmp_path / "full", below_a_file, "--outdir: cannot write into"),
+        (tmp_path / "empty", tmp_path / "out", "is empty"),
+        (tmp_path / "none", tmp_path / "out", "there is no folder"),
+    ):
+        done = engine.run("--input", source, out=out)
+        (line,) = [line for line in done.said.splitlines() if line.startswith("error: ")]
+        assert done.status == 1 and said in line and "Submitted process" not in done.said
+
+
+def test_a_folder_without_any_run_stops_with_the_reasons(engine, tmp_path):
+    (tmp_path / "in" / "scan").mkdir(parents=True)
+    (tmp_path / "in" / "scan" / "file").write_text("not an image")
+    done = engine.run("--input", tmp_path / "in", out=tmp_path / "out")
+    assert done.status == 1 and "error: no run to process was found" in done.said
+    assert "no DICOM image" in done.said

@@ -1,0 +1,180 @@
+"""The real engine, end to end: what runs, what runs again, what fails and how it is told."""
+
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from conftest import ROOT, Engine, Run, kill
+
+STAGES = ("INTAKE", "COMBINE", "UNWRAP", "FIELDMAP", "MASK", "BACKGROUND", "INVERT", "RELAX", "PUBLISH")
+BROKEN = "sub-03"
+
+
+def all_of(run: str) -> set[tuple[str, str]]:
+    return {(stage, run) for stage in STAGES}
+
+
+@pytest.fixture(scope="module")
+def bids(heads, tmp_path_factory) -> Path:
+    """Two good subjects, one with NaN in a phase, one file of an odd name."""
+    folder = tmp_path_factory.mktemp("bids set ü")
+    shutil.copytree(heads / "bids", folder, dirs_exist_ok=True)
+    for source in sorted((folder / "sub-02").rglob("*_MEGRE*")):
+        target = folder / BROKEN / "anat" / source.name.replace("sub-02", BROKEN)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+    change(next((folder / BROKEN).rglob("*echo-1*part-phase*.nii*")), np.nan)
+    (folder / "sub-02" / "anat" / "sub-02$(touch pwned)_MEGRE.nii").write_bytes(b"")
+    return folder
+
+
+def change(path: Path, value: float) -> None:
+    """Write another value into the corner voxel of an image."""
+    image = nibabel.load(path)
+    volume = np.array(image.get_fdata(dtype=np.float32))
+    volume[0, 0, 0] = value
+    affine = image.affine
+    del image
+    nibabel.save(nibabel.Nifti1Image(volume, affine), path)
+
+
+@pytest.fixture(scope="module")
+def engine(project, tmp_path_factory) -> Engine:
+    return Engine(project, tmp_path_factory.mktemp("launch ü"))
+
+
+@pytest.fixture(scope="module")
+def first(engine, bids) -> Run:
+    """The run that the following ones resume."""
+    return engine.run("--input", bids, out=engine.launch / "out ü")
+
+
+@pytest.fixture(scope="module")
+def ids(first) -> list[str]:
+    return sorted(tag for stage, tag in first.tasks("COMPLETED") if stage == "PUBLISH")
+
+
+def test_good_runs_are_published_beside_a_failing_one(first, ids):
+    assert [run.split("_")[0] for run in ids] == ["sub-01", "sub-02"], first.said
+    for run in ids:
+        maps = {path.name.removeprefix(f"{run}_") for path in first.out.glob(f"{run.split('_')[0]}/**/*.nii.gz")}
+        assert {"Chimap.nii.gz", "R2starmap.nii.gz", "desc-brain_mask.nii.gz", "desc-local_fieldmap.nii.gz"} <= maps
+    assert json.loads((first.out / "dataset_description.json").read_text())["DatasetType"] == "derivative"
+    assert not list(engine_files(first.out, "pwned"))
+
+
+def engine_files(folder: Path, name: str):
+    return [path for root in (folder, folder.parent) for path in root.rglob(name)]
+
+
+def test_a_failing_run_is_told_with_its_reason_and_the_exit_status(first):
+    assert first.status == 1
+    (row,) = [row for row in first.rows("runs.tsv") if row["status"] == "failed"]
+    assert row["run"].startswith(BROKEN) and row["stage"] == "INTAKE" and "NaN" in row["reason"]
+    line = f"chiflow: failed: {row['run']} in INTAKE: {row['reason']}"
+    assert line in first.said.splitlines()
+
+
+def test_an_odd_file_name_is_set_aside_and_reaches_no_shell(first):
+    (row,) = first.rows("set_aside.tsv")
+    assert row["reason"] == "not a BIDS name" and "$" not in row["name"]
+
+
+def test_pipeline_info_is_complete(first):
+    info = first.out / "pipeline_info"
+    assert {"report.html", "timeline.html", "trace.txt", "dag.mmd", "params.json", "software_versions.json", "runs.tsv"} <= {p.name for p in info.iterdir()}
+    versions = json.loads((info / "software_versions.json").read_text())
+    assert {"chiflow", "nextflow", "numpy", "torch"} <= versions.keys()
+
+
+def test_nothing_changed_nothing_runs(engine, bids, first, ids):
+    again = engine.run("--input", bids, "-resume", out=first.out)
+    assert again.tasks("CACHED") == set().union(*map(all_of, ids)), again.said
+    assert {tag.split("_")[0] for _, tag in again.tasks("COMPLETED", "FAILED")} == {BROKEN}
+
+
+def test_a_changed_phase_reruns_its_subject_only(engine, bids, first, ids):
+    for path in (bids / BROKEN).rglob("*"):
+        path.is_file() and path.unlink()
+    change(next((bids / "sub-01").rglob("*echo-1*part-phase*.nii*")), 0.125)
+    again = engine.run("--input", bids, "-resume", out=first.out)
+    assert again.status == 0, again.said
+    assert again.tasks("COMPLETED") == all_of(ids[0]) and again.tasks("CACHED") == all_of(ids[1])
+
+
+def test_an_edit_in_a_room_reruns_its_stage_and_what_follows(engine, bids, first, ids):
+    room = engine.project / "bin" / "chiflow" / "relax.py"
+    room.write_text(room.read_text(encoding="utf8") + "\n# a remark\n", encoding="utf8")
+    again = engine.run("--input", bids, "-resume", out=first.out)
+    assert again.tasks("COMPLETED") >= {("RELAX", run) for run in ids}, again.said
+    assert {stage for stage, _ in again.tasks("COMPLETED")} <= {"RELAX", "PUBLISH"}
+
+
+def test_an_option_reruns_its_stage_and_what_follows(engine, bids, first, ids):
+    again = engine.run("--input", bids, "--inversion", "tkd", "-resume", out=first.out)
+    assert again.tasks("COMPLETED") == {(stage, run) for stage in ("INVERT", "PUBLISH") for run in ids}, again.said
+    sidecar = json.loads(next(first.out.glob("sub-01/**/*_Chimap.json")).read_text())
+    assert sidecar["Processing"][-1]["Method"] == "tkd"
+
+
+def test_resume_after_the_head_was_killed_reruns_only_the_unfinished(project, bids, tmp_path, ids):
+    engine = Engine(project, tmp_path / "launch")
+    only = tmp_path / "one"
+    shutil.copytree(bids / "sub-02", only / "sub-02", ignore=shutil.ignore_patterns("*touch*"))
+    head = engine.start("--input", only, "--outdir", tmp_path / "out")
+    trace = tmp_path / "out" / "pipeline_info" / "trace.txt"
+    deadline = time.monotonic() + 120
+    while "COMBINE" not in (trace.read_text() if trace.is_file() else "") and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(2)  # what finished two seconds before is in the engine's cache
+    before = Run(0, "", tmp_path / "out").tasks("COMPLETED")
+    kill(head)
+    done = engine.run("--input", only, "-resume", out=tmp_path / "out")
+    assert done.status == 0, done.said
+    assert {("INTAKE", ids[1]), ("COMBINE", ids[1])} <= done.tasks("CACHED") and before
+    assert done.tasks("CACHED") | done.tasks("COMPLETED") == all_of(ids[1]) and ("PUBLISH", ids[1]) in done.tasks("COMPLETED")
+
+
+def test_dicom_of_a_folder_with_an_odd_name_gives_maps_without_identity(project, heads, tmp_path):
+    source = tmp_path / "in ü"
+    shutil.copytree(heads / "dicom" / "phantom-01", source / "DOE^JANE; $(touch pwned) 'ü")
+    (source / "remark.txt").write_text("not an image")
+    engine = Engine(project, tmp_path / "launch")
+    done = engine.run("--input", source, out=tmp_path / "out", NXF_SYNTAX_PARSER="v2")
+    assert done.status == 0, done.said
+    assert len(list(done.out.glob("sub-*/**/*_Chimap.nii.gz"))) == 1
+    written = b"".join(path.read_bytes() for path in done.out.rglob("*") if path.is_file()) + done.said.encode()
+    assert b"DOE^JANE" not in written and b"PHANTOM-01" not in written
+    assert not list(tmp_path.rglob("pwned"))
+    private = engine.launch / "chiflow_private"
+    assert "PHANTOM-01" in (private / "subjects.tsv").read_text() and (private / "key").stat().st_mode & 0o077 == 0
+    (aside,) = done.rows("set_aside.tsv")
+    assert aside["reason"] in done.said
+
+
+@pytest.mark.parametrize("parser", ["v1", "v2"])
+def test_a_stub_run_flows_through_all_stages(parser, project, heads, tmp_path):
+    engine = Engine(project, tmp_path / "launch")
+    done = engine.run("--input", heads / "dicom", "-stub-run", out=tmp_path / "out", NXF_SYNTAX_PARSER=parser)
+    assert done.status == 0, done.said
+    assert {stage for stage, _ in done.tasks("COMPLETED")} == {*STAGES, "CONVERT", "ARRANGE"}
+
+
+def test_every_module_is_clean_for_the_strict_parser(project, tmp_path):
+    nextflow = Engine(project, tmp_path / "launch").command()[0]
+    sources = [str(ROOT / name) for name in ("main.nf", "modules", "nextflow.config", "conf")]
+    done = subprocess.run([nextflow, "lint", *sources], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("profile", ["standard", "slurm", "docker", "podman", "apptainer", "singularity", "awsbatch", "googlebatch", "slurm,apptainer,gpu", "demo", "debug"])
+def test_profiles_parse(profile, project, tmp_path, monkeypatch):
+    monkeypatch.setenv("NXF_PLUGINS_DEFAULT", "false")
+    nextflow = Engine(project, tmp_path / "launch").command()[0]
+    done = subprocess.run([nextflow, "config", str(project), "-profile", profile, "-flat"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "process.errorStrategy" in done.stdout, done.stdout + done.stderr
