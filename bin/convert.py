@@ -11,7 +11,7 @@ from chiflow.core.cli import execute, warn
 def main(
     dicom: Annotated[Path, typer.Option(help="Folder with DICOM files, in any order and nesting.")],
     key: Annotated[Path, typer.Option(help="Local file with any secret text: patient identity becomes labels by a hash with this key.")],
-    out: Annotated[Path, typer.Option(help="Output: folder of the converted images, their sidecars, and convert.json (what was set aside, and why).")],
+    out: Annotated[Path, typer.Option(help="Output: folder of the images, their sidecars, and convert.json (what was set aside, and why).")],
     subjects: Annotated[Path, typer.Option(help="Output: table of label, patient id and folder. It identifies patients: keep it where it is.")],
     depth: Annotated[int | None, typer.Option(min=0, help="How many levels of sub-folders to look into; without it all.")] = None,
 ) -> None:

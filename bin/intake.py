@@ -10,12 +10,12 @@ from chiflow.intake import take_in
 
 
 def main(
-    files: Annotated[list[Path], typer.Argument(help="NIfTI images of one run with their JSON sidecars, BIDS names: …_echo-<n>_part-<mag|phase|real|imag>_MEGRE.nii[.gz].")],
+    files: Annotated[list[Path], typer.Argument(help="Images and sidecars of one run: …_echo-<n>_part-<mag|phase|real|imag>_MEGRE.nii[.gz] and .json.")],
     id: Annotated[str, typer.Option(help="BIDS name of the run: sub-<label>[_ses-<label>][_run-<n>].")],
     out_magnitude: Annotated[Path, typer.Option(help="Output: 4D magnitude, one echo after the other.")],
     out_phase: Annotated[Path, typer.Option(help="Output: 4D phase in rad, −π … π, paramagnetic positive.")],
     out_acquisition: Annotated[Path, typer.Option(help="Output: acquisition.json (s, T, MHz, mm) with the phase convention that was found.")],
-    inherited: Annotated[list[Path] | None, typer.Option(help="Sidecar of a level above, the most general first; may be given several times.")] = None,
+    inherited: Annotated[list[Path] | None, typer.Option(help="Sidecar of a level above, the most general first; can be repeated.")] = None,
     sign: Annotated[str, typer.Option(help="Sign of the phase: auto (GE runs backwards and is reversed), keep or reverse.")] = "auto",
 ) -> None:
     """Check a run and bring it into one form: 4D magnitude, 4D phase in rad, acquisition.json.

@@ -62,7 +62,9 @@ def test_one_series_may_hold_both_parts(series):
 
 
 def test_each_echo_may_be_a_series(series):
-    paths = [p for e, time in enumerate(TIMES) for p in series(9001 + e, "mag", [time], first_echo=e + 1) + series(10001 + e, "phase", [time], first_echo=e + 1)]
+    echoes = list(enumerate(TIMES))
+    paths = [path for e, time in echoes for path in series(9001 + e, "mag", [time], first_echo=e + 1)]
+    paths += [path for e, time in echoes for path in series(10001 + e, "phase", [time], first_echo=e + 1)]
     runs, aside = found(paths)
     assert {name: len(files) for name, files in runs.items()} == {"sub-a_ses-b_run-9001": 6}
     assert not aside
@@ -89,7 +91,8 @@ SHIFTED = [AFFINE[0], AFFINE[1], [0, 0, 2.0, -49.5], AFFINE[3]]
 def test_what_differs_is_no_pair(series, other):
     runs, aside = found(series(6, "mag") + series(7, "phase", **other))
     assert not runs
-    assert sorted(aside.values()) == ["a magnitude without phase: the phase of each echo is needed", "phase images without the magnitude that belongs to them"]
+    assert sorted(aside.values()) == ["a magnitude without phase: the phase of each echo is needed",
+                                      "phase images without the magnitude that belongs to them"]
 
 
 def test_rounding_of_an_affine_does_not_part_a_scan(series):
@@ -164,7 +167,8 @@ def test_real_and_imaginary_part_need_no_magnitude(series):
 
 def test_two_series_of_one_number_are_two_runs(series):
     first = series(6, "mag", uid="x") + series(7, "phase", uid="y")
-    second = series(6, "mag", uid="z", folder="two", content="2", ProtocolName="other") + series(7, "phase", uid="w", folder="two", content="2", ProtocolName="other")
+    other = {"folder": "two", "content": "2", "ProtocolName": "other"}
+    second = series(6, "mag", uid="z", **other) + series(7, "phase", uid="w", **other)
     renamed = [path.rename(path.with_name(path.name.replace("_run-", "_run-1"))) for path in second]
     runs, _ = found(first + renamed)
     assert len(runs) == 2

@@ -26,7 +26,8 @@ DATA = Path(os.environ.get("CHIFLOW_DATA", Path(__file__).parents[1] / ".." / "s
 SHAPE = (12, 11, 7)  # columns, rows, slices
 TIMES_MS = (4.0, 9.0)
 STUDY, SERIES = "1.2.826.0.1.3680043.8.498.4711", "1.2.826.0.1.3680043.8.498.4712"
-SECRETS = ("Mustermann", "Zaphod", "PID-31415", "19770523", "ACC-2718", "Sanktanna", "Drhibbert", "4711", "20240229", "131415.16", "Lampenfieber", "DEV-1618")
+SECRETS = ("Mustermann", "Zaphod", "PID-31415", "19770523", "ACC-2718", "Sanktanna", "Drhibbert", "4711", "20240229",
+           "131415.16", "Lampenfieber", "DEV-1618")
 
 
 def levels(part, echo, patient=0):
@@ -97,8 +98,8 @@ def call(tmp_path, monkeypatch, capfd):
     (tmp_path / "key").write_text("open sesame\n")
 
     def run(dicom, *options, out="out", key="key"):
-        argv = ["convert.py", "--dicom", str(dicom), "--key", str(tmp_path / key), "--out", str(tmp_path / out), "--subjects", str(tmp_path / "subjects.tsv"), *options]
-        monkeypatch.setattr(sys, "argv", argv)
+        places = [f"--key={tmp_path / key}", f"--out={tmp_path / out}", f"--subjects={tmp_path / 'subjects.tsv'}"]
+        monkeypatch.setattr(sys, "argv", ["convert.py", f"--dicom={dicom}", *places, *options])
         with pytest.raises(SystemExit) as stop:
             execute(executable.main)
         said = capfd.readouterr()
@@ -124,8 +125,8 @@ def test_a_scan_becomes_an_image_an_echo_and_part(scan, call):
     assert np.array_equal(np.sort(np.asarray(image.dataobj).ravel()), np.sort(levels("P", 2).ravel())), "voxels are moved, not changed"
     assert image.header.get_zooms() == (1.25, 1.5, 2.0)
     sidecar = json.loads(next(out.glob("*run-7_echo-2*.json")).read_text())
-    expected = {"EchoTime": 0.009, "RepetitionTime": 0.03, "FlipAngle": 15, "MagneticFieldStrength": 3, "ImagingFrequency": 123.2, "Manufacturer": "Siemens",
-                "Part": "phase", "SeriesNumber": 7, "EchoNumber": 2, "Shape": list(SHAPE)}
+    expected = {"EchoTime": 0.009, "RepetitionTime": 0.03, "FlipAngle": 15, "MagneticFieldStrength": 3, "ImagingFrequency": 123.2,
+                "Manufacturer": "Siemens", "Part": "phase", "SeriesNumber": 7, "EchoNumber": 2, "Shape": list(SHAPE)}
     assert {key: sidecar[key] for key in expected} == expected
     assert np.allclose(sidecar["Affine"], image.affine, atol=1e-5)
 
@@ -195,7 +196,11 @@ def test_damaged_files_do_not_cost_the_others(scan, call):
     assert "Mustermann" not in said
 
 
-@pytest.mark.parametrize("what, said", [("folder", "error: .*nowhere: no such folder"), ("key", "error: .*the key file cannot be read"), ("empty", "error: .*the key file is empty")])
+@pytest.mark.parametrize("what, said", [
+    ("folder", "error: .*nowhere: no such folder"),
+    ("key", "error: .*the key file cannot be read"),
+    ("empty", "error: .*the key file is empty"),
+])
 def test_a_mistake_is_one_line(scan, call, tmp_path, what, said):
     (tmp_path / "empty").write_text("\n")
     status, line, _ = call(tmp_path / "nowhere" if what == "folder" else scan, key={"key": "gone", "empty": "empty"}.get(what, "key"))
@@ -255,7 +260,8 @@ def test_what_is_no_echo_has_its_reason(changes, ending, shape, said):
     assert reason.startswith(said)
 
 
-NO_PHASE_MAP = {"a field map in Hz made by the scanner is not phase: the phase of each echo is needed", "a single echo without phase: not a multi-echo gradient echo"}
+NO_PHASE_MAP = {"a field map in Hz made by the scanner is not phase: the phase of each echo is needed",
+                "a single echo without phase: not a multi-echo gradient echo"}
 REAL = {
     "siemens_prisma3T_6echo_phantom": ({"run-6": ("mag", "phase", 6)}, set()),
     "philips_achieva3T_dualecho_phantom": ({"run-1301": ("mag", "phase", 2)}, set()),

@@ -130,7 +130,8 @@ def write_images(images: list[Image], labels: Labels, out: Path) -> list[Aside]:
         for echo, same in numbered(stack).items():
             run = runs[subject, session, number, uid]
             write_image(same[0], f"sub-{subject}_ses-{session}_run-{run}_echo-{echo}_part-{part}_MEGRE", echo, labels, out)
-            aside += [Aside(name=image.name, reason=f"more than one {part} image of echo {echo} in the series: the first is used") for image in same[1:]]
+            reason = f"more than one {part} image of echo {echo} in the series: the first is used"
+            aside += [Aside(name=image.name, reason=reason) for image in same[1:]]
     return aside
 
 
@@ -181,7 +182,8 @@ def write_image(image: Image, stem: str, echo: int, labels: Labels, out: Path) -
 def write_subjects(path: Path, images: list[Image], dicom: Path, labels: Labels) -> None:
     """The local table that leads from a label back to the patient and the folder."""
     folder = dicom.resolve()
-    rows = {(f"sub-{image.subject}", str(image.sidecar.get("PatientID", "")), str(folder)) for image in images} or {(labels.folder(dicom), "", str(folder))}
+    rows = {(f"sub-{image.subject}", str(image.sidecar.get("PatientID", "")), str(folder)) for image in images}
+    rows = rows or {(labels.folder(dicom), "", str(folder))}
     lines = ["\t".join(" ".join(cell.split()) for cell in row) for row in [("label", "PatientID", "folder"), *sorted(rows)]]
     write_bytes(path, ("\n".join(lines) + "\n").encode("utf8", errors="replace"))
     path.chmod(0o600)

@@ -35,7 +35,8 @@ def acquired(sources: tuple[list[Source], list[Source]]) -> dict:
 def _echo_time(source: Source) -> float:
     time = _number(source, "EchoTime")
     if time is None:
-        raise ChiflowError(f"{source.path}: EchoTime (s) is missing in its sidecar" if source.sidecar else f"{source.path}: there is no JSON sidecar beside it")
+        what = "EchoTime (s) is missing in its sidecar" if source.sidecar else "there is no JSON sidecar beside it"
+        raise ChiflowError(f"{source.path}: {what}")
     if time > LONGEST_ECHO_S:
         raise ChiflowError(f"{source.path}: EchoTime {time:g} looks like milliseconds, BIDS wants seconds")
     if time <= 0:
@@ -52,8 +53,9 @@ def _field(first: Source, sources: list[Source]) -> dict:
         raise ChiflowError(f"{first.path}: MagneticFieldStrength (T) or ImagingFrequency (MHz) is missing in its sidecar")
     if any(value is not None and value <= 0 for value in (strength, frequency)):
         raise ChiflowError(f"{first.path}: MagneticFieldStrength {strength} T and ImagingFrequency {frequency} MHz must be positive")
-    if strength and frequency and abs(frequency / larmor_frequency_mhz(strength) - 1) > FREQUENCY_TOLERANCE:
-        raise ChiflowError(f"{first.path}: ImagingFrequency {frequency:g} is not the proton frequency at {strength:g} T in MHz ({larmor_frequency_mhz(strength):.1f})")
+    proton = larmor_frequency_mhz(strength) if strength else None
+    if proton and frequency and abs(frequency / proton - 1) > FREQUENCY_TOLERANCE:
+        raise ChiflowError(f"{first.path}: ImagingFrequency {frequency:g} is not the proton frequency at {strength:g} T in MHz ({proton:.1f})")
     return {key: value for key, value in found.items() if value is not None}
 
 

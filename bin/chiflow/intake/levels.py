@@ -18,7 +18,7 @@ HZ_RANGE = (5.0, 3000.0)  # what field maps in Hz reach at 1.5 T … 7 T
 
 @dataclass(frozen=True)
 class Scale:
-    """period: what one turn is worth; middle: of the values; zero: the value of zero phase; raw: stored values are meant, not those the header scales."""
+    """period: what one turn is worth; middle: of the values; zero: the value of zero phase; raw: stored values are meant, not scaled ones."""
 
     name: str
     period: float

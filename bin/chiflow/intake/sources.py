@@ -102,7 +102,7 @@ def _two_parts(sources: list[Source]) -> tuple[str, str]:
     if polar:
         return "mag", "phase"
     missing = {"phase": "mag", "mag": "phase", "real": "imag", "imag": "real"}[sorted(there & set(PARTS), key=PARTS.index)[-1]]
-    raise ChiflowError(f"{sources[0].path}: there is no part-{missing} image beside it; magnitude and phase (or real and imag) of each echo are needed")
+    raise ChiflowError(f"{sources[0].path}: no part-{missing} image beside it; magnitude and phase (or real and imag) of each echo are needed")
 
 
 def _echoes(sources: list[Source]) -> dict[int, Source]:
