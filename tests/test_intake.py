@@ -2,21 +2,20 @@
 
 import gzip
 import json
-import os
 import sys
-from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 
 import intake as executable
+from chiflow.arrange import arrange
+from chiflow.convert import convert
 from chiflow.core.cli import execute
 from chiflow.core.contracts import Acquisition
 from chiflow.core.errors import ChiflowError
 from chiflow.intake import take_in
 
-DATA = Path(os.environ.get("CHIFLOW_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
 SHAPE, TIMES = (11, 12, 13), (0.004, 0.009, 0.014)
 TILT = np.array([[1, 0, 0], [0, np.cos(0.3), -np.sin(0.3)], [0, np.sin(0.3), np.cos(0.3)]])
 AFFINE = nibabel.affines.from_matvec(TILT @ np.diag([-0.8, 0.9, 2]), [9, -8, 7])
@@ -351,15 +350,32 @@ def test_an_id_that_is_no_bids_name_is_refused(bids, call, name):
     assert "is not of the form sub-<label>" in said
 
 
-def real(*parts):
-    path = DATA.joinpath(*parts)
-    if not path.exists():
-        pytest.skip(f"{path} is not there")
-    return path
+def canonical(scan):
+    """Complex signal on the grid of nibabel's canonical order, and B0 in scanner axes."""
+    image = nibabel.as_closest_canonical(nibabel.Nifti1Image(scan.magnitude * np.exp(1j * scan.phase), scan.affine))
+    axes = scan.affine[:3, :3] / np.linalg.norm(scan.affine[:3, :3], axis=0)
+    return np.asarray(image.dataobj), image.affine, axes @ scan.acquisition.b0_direction
 
 
-def test_an_in_vivo_brain_whose_scaling_is_not_meant(bids):
-    folder = real("dev", "romeo_small_invivo")
+def test_a_head_by_dicom_is_the_head_by_bids(heads, tmp_path):
+    (tmp_path / "key").write_text("secret")
+    convert(heads / "dicom" / "phantom-01", tmp_path / "key", tmp_path / "out", tmp_path / "subjects.tsv")
+    run, = arrange(list((tmp_path / "out").glob("sub-*.json"))).runs
+    files = [(tmp_path / "out" / name).with_suffix(ending) for name in run.files for ending in (".nii", ".json")]
+    by_dicom, affine, b0 = canonical(take_in(files, [], run.id))
+    by_bids, wanted_affine, _ = canonical(take_in(list((heads / "bids" / "sub-01" / "anat").iterdir()), [], "sub-01"))
+    assert np.allclose(affine, wanted_affine, atol=1e-3)
+    assert np.allclose(b0, [0, 0, 1], atol=1e-6)
+    level = np.abs(by_bids).max() / 4096
+    seen = np.abs(by_bids) > 20 * level
+    scale = np.median(np.abs(by_dicom[seen]) / np.abs(by_bids[seen]))
+    assert np.abs(np.angle(by_dicom * np.conj(by_bids))[seen]).max() < np.pi / 4096 + 1e-5, "half a level of the stored phase"
+    unsaturated = seen & (np.abs(by_dicom) < np.abs(by_dicom).max())
+    assert np.abs(np.abs(by_dicom) / scale - np.abs(by_bids))[unsaturated].max() < 2 * level
+
+
+def test_an_in_vivo_brain_whose_scaling_is_not_meant(bids, data):
+    folder = data / "dev" / "romeo_small_invivo"
     for part, name in (("mag", "Mag.nii"), ("phase", "Phase.nii")):
         (bids.folder / f"sub-1_part-{part}_MEGRE.nii").write_bytes((folder / name).read_bytes())
         (bids.folder / f"sub-1_part-{part}_MEGRE.json").write_text(json.dumps({"EchoTime": [0.004, 0.008, 0.012], "MagneticFieldStrength": 7}))
@@ -370,16 +386,14 @@ def test_an_in_vivo_brain_whose_scaling_is_not_meant(bids):
     assert np.ptp(scan.phase) > 6.28
 
 
-def test_a_real_phase_difference_is_not_an_echo(bids):
-    folder = real("dev", "siemens_head_gre_fieldmap")
-    bids.copy(folder)
+def test_a_real_phase_difference_is_not_an_echo(bids, data):
+    bids.copy(data / "dev" / "siemens_head_gre_fieldmap")
     with pytest.raises(ChiflowError, match="echo-1_part-mag.*echo 1 has no phase image"):
         bids.take_in()
 
 
-def test_a_real_philips_scan(bids):
-    folder = real("dev", "philips_dualecho_phantom")
-    bids.copy(folder)
+def test_a_real_philips_scan(bids, data):
+    bids.copy(data / "dev" / "philips_dualecho_phantom")
     scan = bids.take_in()
     signal = scan.magnitude * np.exp(1j * scan.phase)
     step = np.angle(signal[..., 1] * np.conj(signal[..., 0]))[scan.magnitude[..., 0] > 0.15 * np.quantile(scan.magnitude[..., 0], 0.999)]
