@@ -7,7 +7,7 @@ import typer
 from chiflow.core.cli import AcquisitionFile, MagnitudeFile, OutFile, execute
 from chiflow.core.contracts import Acquisition, Record
 from chiflow.core.nifti import load, load_like, load_mask, save
-from chiflow.mask import EROSION_MM, LEAST_QUALITY, brain_mask, reliable_part
+from chiflow.mask import LEAST_QUALITY, brain_mask, reliable_part
 
 
 def main(
@@ -16,10 +16,12 @@ def main(
     acquisition: AcquisitionFile,
     out: OutFile,
     mask: Annotated[Path | None, typer.Option(help="Your own brain mask; phase quality is still applied to it.")] = None,
-    erosion_mm: Annotated[float, typer.Option(help="Depth in mm that cuts brain from scalp.", min=0)] = EROSION_MM,
     least_quality: Annotated[float, typer.Option(help="Phase quality below which a voxel is left out; 0 keeps all.", min=0, max=1)] = LEAST_QUALITY,
 ) -> None:
-    """Make the brain mask: brain extraction from the magnitude AND phase quality, largest component, holes filled."""
+    """Make the brain mask: brain extraction from the magnitude AND phase quality, largest component, holes filled.
+
+    Your own mask replaces the brain extraction; phase quality then takes voxels off it, unless --least-quality is 0.
+    """
     acquired = Acquisition.read(acquisition)
     magnitudes = load(magnitude, dimensions=(4,))
     acquired.require_echoes(magnitudes)
@@ -28,12 +30,11 @@ def main(
     if mask:
         inside = reliable_part(load_mask(mask, magnitudes), qualities.data, least_quality)
     else:
-        inside = brain_mask(magnitudes.data, qualities.data, voxel_size, erosion_mm=erosion_mm, least_quality=least_quality)
+        inside = brain_mask(magnitudes.data, qualities.data, voxel_size, least_quality=least_quality)
     save(out, inside, magnitudes)
     volume_ml = float(inside.sum() * voxel_size[0] * voxel_size[1] * voxel_size[2] / 1000)
-    parameters = {"LeastQuality": least_quality} | ({} if mask else {"ErosionMm": erosion_mm})
     figures = {"Voxels": int(inside.sum()), "VolumeMl": round(volume_ml, 1)}
-    Record(stage="mask", method="given" if mask else "extraction", parameters=parameters, figures=figures).write_beside(out)
+    Record(stage="mask", method="given" if mask else "deformable surface", parameters={"LeastQuality": least_quality}, figures=figures).write_beside(out)
 
 
 if __name__ == "__main__":

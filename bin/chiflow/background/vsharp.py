@@ -14,19 +14,19 @@ from chiflow.core.fourier import pad, crop, padded_shape
 from chiflow.core.geometry import Geometry
 from chiflow.core.progress import progress
 
-LARGEST_MM = 12.0
-THRESHOLD = 0.05
+LARGEST_MM = 20.0
+THRESHOLD = 0.1
 
 
 def vsharp(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, *, largest_mm: float = LARGEST_MM,
            threshold: float = THRESHOLD) -> tuple[torch.Tensor, torch.Tensor]:
     """Local field and the mask it holds in, one smallest sphere narrower than the mask given.
 
-    field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. largest_mm : radius of the largest sphere; the smallest is one (largest) voxel and they
-    differ by one voxel each. threshold : of the deconvolution. The method has no weights; `weight` is not used.
+    field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. largest_mm : radius of the largest sphere in mm; the smallest is one
+    voxel (its longest side) and they differ by one voxel each. threshold : of the deconvolution. The method has no weights; `weight` is not used.
     """
     step = max(geometry.voxel_size)
-    radii = np.arange(max(largest_mm, step), step * 0.99, -step)
+    radii = step * np.arange(max(int(largest_mm / step), 1), 0, -1)
     depth = torch.from_numpy(distance_transform_edt(np.pad(mask.cpu().numpy(), 1), sampling=geometry.voxel_size)[1:-1, 1:-1, 1:-1]).to(field.device)
     shape = padded_shape(geometry.shape, margin=tuple(int(np.ceil(radii[0] / v)) for v in geometry.voxel_size))
     spectrum = torch.fft.rfftn(pad(field * mask, shape))

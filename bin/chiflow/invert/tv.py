@@ -1,13 +1,14 @@
 """Masked, weighted total variation.
 
-    min over χ   ½ ‖W (D χ − f)‖² + λ ‖∇χ‖₁,      λ = 0.045 σ
+    min over χ   ½ ‖W (D χ − f)‖² + λ ‖∇χ‖₁,      λ = 0.045 σ,   σ² = σ_noise² + (0.2 rms f)²
 
 ADMM with ∇χ split off, penalty ρ = λ / (3 rms f), and the χ step solved by conjugate gradients on D W² D + ρ ∇ᵀ∇, since W and D do not
 commute. It starts from 20 conjugate gradient steps on D W² D + λ0 with
 
     λ0 = 1e-3 + 0.089 σ² / max(var f − σ², 0.1 var f),      0.089 = mean of D²
 
-χ is a map on the mask: outside it nothing is known. All rules scale with the field, so χ is homogeneous in (f, σ).
+The second part of σ stands for what the model does not know: remains of the background, anisotropy, motion. χ is a map on the mask:
+outside it nothing is known. All rules scale with the field, so χ is homogeneous in (f, σ).
 
 References: Bilgic 2014 (10.1002/mrm.25029), Milovic 2018 (10.1002/mrm.27073).
 """
@@ -21,6 +22,7 @@ from chiflow.core.progress import progress
 from chiflow.core.solvers import conjugate_gradient, soft_threshold
 
 LAMBDA_PER_SIGMA = 0.045
+MODEL_ERROR = 0.2
 STEP_PER_FIELD = 3.0  # λ/ρ, the gradient that one iteration can remove, in units of the field's root mean square
 MEAN_D2 = 0.089
 WARM_ITERATIONS = 20
@@ -29,24 +31,25 @@ INNER_ITERATIONS = 3
 
 
 def tv(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 1e-3, *,
-       lambda_ppm: float | None = None, iterations: int = ITERATIONS) -> torch.Tensor:
+       lambda_ppm: float | None = None, model_error: float = MODEL_ERROR, iterations: int = ITERATIONS) -> torch.Tensor:
     """χ (X, Y, Z) in ppm, 0 outside the mask.
 
     field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. weight : (X, Y, Z) W. sigma_ppm : noise of the field. lambda_ppm : λ, by the rule when None.
-    iterations : of ADMM.
+    model_error : share of the field's root mean square. iterations : of ADMM.
     """
     dipole = DipoleOperator(geometry, device=field.device)
     inside = mask.float()
     squared = (inside if weight is None else weight * inside) ** 2
     power = float((squared * field**2).sum() / squared.sum().clamp(min=1e-12))
-    strength = LAMBDA_PER_SIGMA * sigma_ppm if lambda_ppm is None else lambda_ppm
+    sigma2 = sigma_ppm**2 + model_error**2 * power
+    strength = LAMBDA_PER_SIGMA * sigma2**0.5 if lambda_ppm is None else lambda_ppm
     step = STEP_PER_FIELD * max(power, 1e-20) ** 0.5
     penalty = strength / step
     data = inside * dipole.adjoint(squared * field)
     fidelity = lambda x: inside * dipole.adjoint(squared * dipole.forward(x))
     smoothness = lambda g: penalty * inside * gradient_adjoint(g, geometry.voxel_size)
     normal = lambda x: fidelity(x) + smoothness(gradient(x, geometry.voxel_size))
-    ridge = 1e-3 + MEAN_D2 * sigma_ppm**2 / max(power - sigma_ppm**2, 0.1 * power, 1e-20)
+    ridge = 1e-3 + MEAN_D2 * sigma2 / max(power - sigma2, 0.1 * power, 1e-20)
     chi, _ = conjugate_gradient(lambda x: fidelity(x) + ridge * x, data, torch.zeros_like(field), WARM_ITERATIONS)
     split, dual = gradient(chi, geometry.voxel_size), torch.zeros((3, *field.shape), device=field.device)
     right = data + smoothness(split - dual)
