@@ -39,8 +39,9 @@ def main(lock: Path, folder: Path) -> None:
     with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
         for jar in pool.map(lambda pin: fetch(*pin, maven, folder), pins):
             jars.add(jar)
-            print(f"\r  engine: {len(jars)} of {len(pins)} jars", end="", flush=True)
-    print()
+            if sys.stdout.isatty():
+                print(f"\r  {len(jars)} of {len(pins)} jars", end="", flush=True)
+    print(f"\r  {len(jars)} jars in {folder}")
     for stray in set(folder.glob("*.jar")) - jars:
         stray.unlink()
 

@@ -56,6 +56,9 @@ def summary(folder, outdir) {
     def lines = ["${done.size()} ${done.size() == 1 ? 'run' : 'runs'} done, ${failed.size()} failed, ${aside.size()} series set aside"]
     lines += shortened(failed.collect { row -> "failed: ${row[0]} in ${row[2]}: ${row[3]}" }, 5, 'runs.tsv')
     lines += shortened(aside.collect { row -> "set aside: ${row.name}: ${row.reason}" }, 5, 'set_aside.tsv')
+    if (!folder.resolve('trace.txt').exists()) {
+        lines << 'pipeline_info/trace.txt is missing, so nothing is known here about single runs: see .nextflow.log'
+    }
     lines << (!failed && done ? "results: ${outdir}" : "results so far: ${outdir}; run again with -resume when the cause is gone")
     return lines.collect { line -> "chiflow: ${line}" }.join('\n')
 }
