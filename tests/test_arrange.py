@@ -77,6 +77,20 @@ def test_a_repeated_scan_is_a_run_of_its_own(series):
     assert not aside
 
 
+def test_magnitudes_and_phases_may_be_sent_in_blocks(series):
+    runs, aside = found([p for n, part in ((6, "mag"), (7, "mag"), (8, "phase"), (9, "phase")) for p in series(n, part)])
+    assert [{f.split("_")[2] for f in files} for files in runs.values()] == [{"run-6", "run-8"}, {"run-7", "run-9"}]
+    assert not aside
+
+
+@pytest.mark.parametrize("order", [(6, 7, 8, 9), (6, 7, 9, 8), (7, 6, 8, 9)])
+def test_what_was_processed_alike_belongs_together(series, order):
+    kinds = [("mag", "M", "ND"), ("mag", "M", "DIS2D"), ("phase", "P", "ND"), ("phase", "P", "DIS2D")]
+    runs, _ = found([p for n, (part, *words) in zip(order, kinds) for p in series(n, part, ImageType=["ORIGINAL", "PRIMARY", *words])])
+    assert {frozenset(f.split("_")[2] for f in files) for files in runs.values()} == {
+        frozenset({f"run-{order[0]}", f"run-{order[2]}"}), frozenset({f"run-{order[1]}", f"run-{order[3]}"})}
+
+
 @pytest.mark.parametrize("names", [("gre_qsm_mag", "gre_qsm_pha"), ("QSM MAGNITUDE", "QSM phase"), ("gre_M", "gre_P")])
 def test_words_for_the_part_do_not_part_a_scan(series, names):
     runs, _ = found(series(6, "mag", ProtocolName=names[0]) + series(7, "phase", ProtocolName=names[1]))
@@ -128,9 +142,15 @@ def test_a_missing_echo_is_left_for_the_intake_to_name(series):
 
 
 def test_the_nearest_of_two_magnitudes_is_used(series):
-    runs, aside = found(series(5, "mag", content="normalized") + series(6, "mag") + series(7, "phase"))
+    runs, aside = found(series(5, "mag", content="earlier") + series(6, "mag") + series(7, "phase"))
     assert list(runs) == ["sub-a_ses-b_run-6"]
     assert aside == {"sub-a_ses-b series 5": "a second magnitude, the phase of the scan belongs to another one"}
+
+
+def test_a_normalized_copy_of_the_magnitude_is_left(series):
+    runs, aside = found(series(5, "mag", ImageType=["M", "ND"]) + series(6, "mag", ImageType=["M", "ND", "NORM"]) + series(7, "phase", ImageType=["P", "ND"]))
+    assert list(runs) == ["sub-a_ses-b_run-5"]
+    assert aside == {"sub-a_ses-b series 6": "a second magnitude, the phase of the scan belongs to another one"}
 
 
 def test_a_copy_counts_once(series):

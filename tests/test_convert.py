@@ -142,6 +142,27 @@ def test_no_identity_leaves(scan, call, tmp_path):
     assert (tmp_path / "subjects.tsv").stat().st_mode & 0o077 == 0
 
 
+def test_names_in_an_old_encoding_stay_inside_too(scan, call, tmp_path):
+    shutil.rmtree(scan)
+    names_of = {"SpecificCharacterSet": "ISO_IR 100", "PatientName": "Größenwahn^Änne", "PatientID": "Größenwahn7", "ProtocolName": "gre Größenwahn"}
+    write_series(scan, **names_of)
+    status, said, out = call(scan)
+    assert (status, said, len(names(out))) == (0, "", 5)
+    for path in out.iterdir():
+        assert not [word for word in (b"enwahn", "Größe".encode(), "Größe".encode("latin1"), b"nne") if word in path.read_bytes()]
+    assert "enwahn7" in (tmp_path / "subjects.tsv").read_text(encoding="utf8")
+
+
+def test_echoes_without_numbers_are_numbered_by_their_times(scan, call):
+    for path in [*scan.glob("*/*")]:
+        image = pydicom.dcmread(path)
+        image.EchoNumbers = 1
+        image.save_as(path)
+    _, _, out = call(scan)
+    times = {path.name.split("_echo-")[1][0]: json.loads(path.read_text())["EchoTime"] for path in out.glob("sub-*part-mag*.json")}
+    assert times == {"1": 0.004, "2": 0.009}
+
+
 def test_labels_hold_for_a_key_whatever_else_is_there(scan, call, tmp_path):
     _, _, alone = call(scan)
     write_series(scan / "c", patient=2)

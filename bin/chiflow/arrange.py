@@ -17,7 +17,7 @@ from chiflow.core.nifti import SAME_PLACE_MM, grid_distance
 SAME_TIME_S = 1e-5  # echo times are given to 10 µs by every vendor
 SAME_REPETITION_S = 1e-4
 SAME_ANGLE_DEG = 0.01
-PART_WORDS = {"mag", "magnitude", "m", "pha", "phase", "ph", "p", "real", "r", "re", "imag", "imaginary", "i", "im"}
+PART_WORDS = {"mag", "magnitude", "m", "pha", "phase", "ph", "p", "real", "r", "re", "imag", "imaginary", "i", "im", "phase map"}
 PHASE_NEEDED = "the phase of each echo is needed"
 NO_PHASE = f"a magnitude without phase: {PHASE_NEEDED}"
 ONE_ECHO = "a single echo without phase: not a multi-echo gradient echo"
@@ -58,6 +58,11 @@ class Stack:
     def series(self) -> set[str]:
         """The series its images come from."""
         return {member.image.series for member in self.members}
+
+    @property
+    def processing(self) -> set[str]:
+        """What the scanner did to the images (NORM, DIS2D …)."""
+        return {word for word in self.first.image_type if word.lower() not in PART_WORDS}
 
     @property
     def times(self) -> list[float]:
@@ -164,12 +169,14 @@ def paired(stacks: list[Stack]) -> list[tuple[Stack, Stack]]:
 
 
 def matched(stacks: list[Stack], left: str, right: str) -> list[tuple[Stack, Stack]]:
-    """Pairs of stacks of two parts, each in one pair only: equal echo times first, then some in common, then the nearest series numbers."""
+    """Pairs of stacks of two parts, each in one pair only: the most echo times in common, processed alike, nearest in their series numbers."""
     lefts, rights = ([stack for stack in stacks if stack.part == part] for part in (left, right))
-    candidates = [(-one.shared_times(two) / max(len(one.times), len(two.times)), abs(one.number - two.number), one.number, i, j)
+    in_step = len(lefts) == len(rights)  # as many of both: the first belongs to the first, in whatever order they were sent
+    candidates = [(-one.shared_times(two) / max(len(one.times), len(two.times)), len(one.processing ^ two.processing),
+                   abs(i - j) if in_step else abs(one.number - two.number), i, j)
                   for i, one in enumerate(lefts) for j, two in enumerate(rights) if one.shared_times(two)]
     pairs, used_left, used_right = [], set(), set()
-    for _, _, _, i, j in sorted(candidates):
+    for *_, i, j in sorted(candidates):
         if i not in used_left and j not in used_right:
             pairs.append((lefts[i], rights[j]))
             used_left.add(i)

@@ -113,9 +113,14 @@ def read_images(paths: list[Path], labels: Labels) -> list[Image]:
 
 
 def read_sidecar(path: Path) -> dict:
-    """A sidecar of dcm2niix, which copies bytes of any encoding and control characters into it; empty when it is no JSON at all."""
+    """A sidecar of dcm2niix, which copies names in any encoding and control characters into it; empty when it is no JSON at all."""
+    content = path.read_bytes()
     try:
-        return json.loads(path.read_text(encoding="utf8", errors="surrogateescape"), strict=False)
+        text = content.decode("utf8")
+    except UnicodeDecodeError:
+        text = content.decode("latin1")
+    try:
+        return json.loads(text, strict=False)
     except json.JSONDecodeError:
         return {}
 
@@ -185,5 +190,5 @@ def write_subjects(path: Path, images: list[Image], dicom: Path, labels: Labels)
     rows = {(f"sub-{image.subject}", str(image.sidecar.get("PatientID", "")), str(folder)) for image in images}
     rows = rows or {(labels.folder(dicom), "", str(folder))}
     lines = ["\t".join(" ".join(cell.split()) for cell in row) for row in [("label", "PatientID", "folder"), *sorted(rows)]]
-    write_bytes(path, ("\n".join(lines) + "\n").encode("utf8", errors="replace"))
+    write_bytes(path, ("\n".join(lines) + "\n").encode())
     path.chmod(0o600)

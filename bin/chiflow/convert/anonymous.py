@@ -44,7 +44,7 @@ class Labels:
 
     def hashed(self, purpose: str, content: str | bytes) -> str:
         """HMAC-SHA256 of a content, in the first letters of its hexadecimal form."""
-        raw = content if isinstance(content, bytes) else content.encode("utf8", errors="surrogateescape")
+        raw = content if isinstance(content, bytes) else content.encode()
         return hmac.new(self.key, purpose.encode() + b"\0" + raw, sha256).hexdigest()[:LABEL_LETTERS]
 
     def subject(self, sidecar: dict) -> str:
@@ -66,7 +66,7 @@ def kept_keys(sidecar: dict) -> dict:
     names = [part for key in IDENTITY_KEYS for part in re.split(r"[\W_]+", str(sidecar.get(key, ""))) if len(part) >= SHORTEST_NAME]
     for key in FREE_TEXT_KEYS:
         if key in sidecar:
-            text = str(sidecar[key]).encode("utf8", errors="replace").decode()
+            text = str(sidecar[key])
             kept[key] = re.sub("|".join(map(re.escape, names)), "x", text, flags=re.IGNORECASE) if names else text
     return kept
 

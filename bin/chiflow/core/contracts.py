@@ -138,6 +138,7 @@ class ConvertedImage(Contract):
     flip_angle_deg: float | None = Field(None, alias="FlipAngle")
     protocol_name: str | None = None
     manufacturer: str | None = None
+    image_type: list[str] = []
 
 
 class Aside(Contract):
