@@ -2,7 +2,7 @@
 SHELL := bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 ENGINE := PATH="$(CURDIR)/.venv/bin:$$PATH"
-HEAD := --shape 96 112 40 --voxel-size 1.8 1.8 3 --tilt 20 --seed 1
+HEAD := --shape 120 144 64 --voxel-size 1.5 1.5 2.2 --tilt 20 --seed 1
 
 .PHONY: setup demo test lint docs lock clean
 

@@ -24,7 +24,8 @@ def main(options: list[str]) -> None:
         print("demo: simulating a head scan", flush=True)
         run(sys.executable, ROOT / "bin" / "phantom.py", "--out", DEMO, "--dicom", "--no-bids", *options)
         finished.write_text(json.dumps(options), encoding="utf8")
-    run("nextflow", "run", ROOT, "-profile", "standard,demo", "-resume")
+    places = ["--input", DEMO / "dicom", "--outdir", DEMO / "results", "--private_dir", DEMO / "private"]
+    run("nextflow", "run", ROOT, "-profile", "standard,demo", "-resume", *places)
     chi = next((DEMO / "results").glob("sub-*/**/*_Chimap.nii.gz"))
     truth = next((DEMO / "truth").glob("sub-*/**/*chi.nii.gz")).parent
     mask = chi.with_name(chi.name.replace("Chimap", "desc-chi_mask"))
