@@ -106,7 +106,7 @@ def test_what_differs_is_no_pair(series, other):
     runs, aside = found(series(6, "mag") + series(7, "phase", **other))
     assert not runs
     assert sorted(aside.values()) == ["a magnitude without phase: the phase of each echo is needed",
-                                      "phase images without the magnitude that belongs to them"]
+                                      "phase images without a magnitude of the same grid, protocol and echo times"]
 
 
 def test_rounding_of_an_affine_does_not_part_a_scan(series):

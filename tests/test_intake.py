@@ -263,7 +263,7 @@ BAD = {
     "NaN in the head": (spoil_nan, "echo-2_part-phase.*1 voxels are NaN where there is signal"),
     "infinite": (spoil_inf, "echo-2_part-mag.*1 voxels are infinite"),
     "all zero": (spoil_zero, "echo-2_part-phase.*every voxel is 0"),
-    "field map by levels": (spoil_field_map, "echo-1_part-phase.*field map in Hz, and a field map made by the scanner is not phase"),
+    "field map by levels": (spoil_field_map, "echo-1_part-phase.*they look like Hz, and a field map made by the scanner is not phase"),
     "levels of nothing known": (spoil_unknown_levels, "echo-1_part-phase.*neither rad nor rad × 1000.*give the phase in rad"),
     "truncated gzip": (spoil_truncated, "echo-2_part-phase.*is it complete"),
     "truncated": (spoil_truncated_plain, r"echo-2_part-mag_MEGRE.nii: .*complete"),

@@ -193,7 +193,7 @@ def why_aside(stack: Stack, stacks: list[Stack], pairs: list[tuple[Stack, Stack]
     if stack.part in ("real", "imag") and pairs:
         return "the scan is processed from its magnitude and phase"
     if stack.part != "mag":
-        return f"{stack.part} images without the {OTHER_PART[stack.part]} that belongs to them"
+        return f"{stack.part} images without a {OTHER_PART[stack.part]} of the same grid, protocol and echo times"
     if differences:
         return f"a magnitude that has only the difference of two phases (series {differences[0].number}): {PHASE_NEEDED}"
     if any(other.part == "phase" for other in stacks):

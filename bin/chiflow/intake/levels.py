@@ -12,7 +12,7 @@ from chiflow.intake.volumes import Volume
 FULL = 0.9  # share of a turn that a whole image reaches: noise outside the head fills it
 BEYOND = 1.02  # rounding and interpolation may step over the end
 LEAST_RADIANS = 0.2  # less span than this in all echoes is no phase in rad
-LIKE_HZ = "looks like a field map in Hz, and a field map made by the scanner is not phase"
+LIKE_HZ = "they look like Hz, and a field map made by the scanner is not phase"
 HZ_RANGE = (5.0, 3000.0)  # what field maps in Hz reach at 1.5 T … 7 T
 
 
@@ -82,5 +82,5 @@ def _narrow_scale(phases: list[Volume]) -> Scale:
         return LEVELS[1]
     what = f"values from {low:g} to {high:g} are neither rad nor rad × 1000 nor all levels of an integer phase"
     if HZ_RANGE[0] < max(-low, high) < HZ_RANGE[1] and low < 0 < high:
-        raise ChiflowError(f"{phases[0].path}: {what}, and what it holds {LIKE_HZ}")
+        raise ChiflowError(f"{phases[0].path}: {what}; {LIKE_HZ}")
     raise ChiflowError(f"{phases[0].path}: {what}: give the phase in rad")

@@ -11,6 +11,7 @@ LARGEST_PHASE = np.nextafter(np.float32(np.pi), np.float32(0))  # float32(π) is
 NEGATIVE = 0.01  # share of the maximum: interpolation undershoots, a magnitude is not negative
 OPPOSITE = -0.5  # cosine between neighbouring slices: −0.8 … −1 when they are flipped, above 0.9 when not
 MOST_SLICES = 0.8
+SAMPLES = 64  # along each side of a slice: enough to see its sign
 
 
 def from_polar(magnitudes: list[Volume], phases: list[Volume], scale: Scale) -> tuple[np.ndarray, np.ndarray]:
@@ -56,9 +57,9 @@ def from_complex(reals: list[Volume], imaginaries: list[Volume]) -> tuple[np.nda
 
 def flip_slices(magnitude: np.ndarray, phase: np.ndarray) -> int | None:
     """Turn every other slice by π, in place, along the axis on which neighbouring slices have opposite signs; the axis, None without one."""
-    signal = magnitude[..., 0] * np.exp(1j * phase[..., 0])
     for axis in range(3):
-        slices = np.moveaxis(signal, axis, 0)
+        some = tuple(slice(None, None, 1 if a == axis else max(1, n // SAMPLES)) for a, n in enumerate(phase.shape[:3])) + (0,)
+        slices = np.moveaxis(magnitude[some] * np.exp(1j * phase[some]), axis, 0)
         products = np.conj(slices[:-1]) * slices[1:]
         cosine = products.sum(axis=(1, 2)).real / np.maximum(np.abs(products).sum(axis=(1, 2)), 1e-30)
         if np.mean(cosine < OPPOSITE) >= MOST_SLICES:
