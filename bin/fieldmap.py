@@ -7,6 +7,7 @@ import typer
 
 from chiflow.core.cli import AcquisitionFile, MagnitudeFile, OutFile, execute
 from chiflow.core.contracts import Acquisition, Record
+from chiflow.core.errors import ChiflowError
 from chiflow.core.nifti import load, load_like, save
 from chiflow.fieldmap import fit_field
 
@@ -26,10 +27,12 @@ def main(
     acquired.require_echoes(phases)
     acquired.require_echoes(magnitudes)
     mask = (phases.data != 0).any(axis=3)
+    if not mask.any():
+        raise ChiflowError(f"{phase}: 0 in every voxel and echo, nothing was unwrapped")
     fitted = fit_field(phases.data, magnitudes.data, mask, acquired.echo_times_s)
     for path, volume in ((noise, fitted.noise_hz), (quality, fitted.quality), (out, fitted.field_hz)):
         save(path, volume, phases)
-    percentiles = np.percentile(fitted.field_hz[mask], [5, 50, 95]) if mask.any() else np.zeros(3)
+    percentiles = np.percentile(fitted.field_hz[mask], [5, 50, 95])
     figures = {"FieldHz5": percentiles[0], "FieldHz50": percentiles[1], "FieldHz95": percentiles[2], "NoiseHz50": np.median(fitted.noise_hz[mask])}
     Record(stage="fieldmap", method="weighted linear fit", units="Hz", figures={k: round(float(v), 4) for k, v in figures.items()}).write_beside(out)
 

@@ -8,7 +8,7 @@ Reference: Eckstein 2018 (10.1002/mrm.26963).
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from chiflow.core.spanning_tree import unwrap_volume, wrapped
+from chiflow.core.spanning_tree import pair, unwrap_volume, wrapped
 
 SMOOTHING_MM = 6.0  # σ; the offset comes from the receive coils and varies over centimetres
 
@@ -28,7 +28,25 @@ def remove_offset(phase: np.ndarray, magnitude: np.ndarray, mask: np.ndarray, ec
     return wrapped(phase - offset[..., None]), offset
 
 
-def smoothed_phase(phase: np.ndarray, weight: np.ndarray, sigma_voxels: list[float]) -> np.ndarray:
-    """Angle of the weighted, Gaussian-smoothed exp(iφ); wraps do not matter to it."""
-    real, imaginary = (gaussian_filter(weight * part(phase), sigma_voxels, mode="constant", truncate=3) for part in (np.cos, np.sin))
-    return np.arctan2(imaginary, real)
+def smoothed_phase(phase: np.ndarray, weight: np.ndarray, sigma_voxels: list[float], passes: int = 2) -> np.ndarray:
+    """Angle of the weighted, Gaussian-smoothed exp(iφ); wraps do not matter to it.
+
+    What one pass leaves is smoothed and added in the next, from a linear trend on: at the edge of the weights a plain mean would lean inwards.
+    """
+    smooth = linear_trend(phase, weight)
+    for _ in range(passes):
+        rest = phase - smooth
+        real, imaginary = (gaussian_filter(weight * part(rest), sigma_voxels, mode="constant", truncate=3) for part in (np.cos, np.sin))
+        smooth = smooth + np.arctan2(imaginary, real)
+    return wrapped(smooth)
+
+
+def linear_trend(phase: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The plane a·x (rad) with a_axis = angle of Σ w w' exp(i(φ' − φ)) over neighbours along that axis."""
+    trend = np.zeros((1, 1, 1), dtype=np.float32)
+    for axis, size in enumerate(phase.shape):
+        i, j = pair(axis)
+        step, both = phase[j] - phase[i], weight[i] * weight[j]
+        slope = np.arctan2(float((both * np.sin(step)).sum()), float((both * np.cos(step)).sum()))
+        trend = trend + np.float32(slope) * np.arange(size, dtype=np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
+    return trend
