@@ -1,6 +1,7 @@
 """The demo: a simulated head as DICOM, the pipeline on it, and its χ map beside the truth. Options go to bin/phantom.py."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,8 @@ def main(options: list[str]) -> None:
     finished = DEMO / "simulated.json"
     if not finished.is_file() or json.loads(finished.read_text(encoding="utf8")) != options:
         print("demo: simulating a head scan", flush=True)
+        for old in ("dicom", "truth", "results"):
+            shutil.rmtree(DEMO / old, ignore_errors=True)
         run(sys.executable, ROOT / "bin" / "phantom.py", "--out", DEMO, "--dicom", "--no-bids", *options)
         finished.write_text(json.dumps(options), encoding="utf8")
     places = ["--input", DEMO / "dicom", "--outdir", DEMO / "results", "--private_dir", DEMO / "private"]
