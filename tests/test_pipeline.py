@@ -171,7 +171,7 @@ def test_every_module_is_clean_for_the_strict_parser(project, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-PROFILES = ("standard", "slurm", "docker", "podman", "apptainer", "singularity", "awsbatch", "googlebatch", "gpu", "demo", "debug")
+PROFILES = ("slurm", "docker", "podman", "apptainer", "singularity", "awsbatch", "googlebatch", "gpu", "demo", "debug")
 
 
 @pytest.mark.parametrize("options", [("-show-profiles",), ("-profile", "awsbatch,gpu", "-flat"), ("-profile", "slurm,apptainer,gpu", "-flat")])
