@@ -28,4 +28,4 @@ lock: setup
 
 clean:
 	@rm -rf .venv demo work .nextflow .nextflow.log* .pytest_cache .import_linter_cache
-	@find bin tests benchmark bootstrap -name __pycache__ -prune -exec rm -rf {} +
+	@find . -path ./.git -prune -o -name __pycache__ -prune -exec rm -rf {} +
