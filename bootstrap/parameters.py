@@ -27,7 +27,7 @@ def table(schema: dict) -> str:
     for group in schema["$defs"].values():
         lines.append(f"| **{group['title']}** | | | |")
         lines += [f"| `--{n}` | {bounds(r)} | {default_of(n, r, group)} | {r['description']} |" for n, r in group["properties"].items()]
-    return "\n".join(lines)
+    return "\n".join(lines).replace("<", "&lt;")
 
 
 def main() -> None:

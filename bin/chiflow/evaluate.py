@@ -1,5 +1,6 @@
 """A map beside the truth, in numbers and as a picture."""
 
+import io
 from pathlib import Path
 
 import nibabel
@@ -33,9 +34,7 @@ def load_together(paths: list[Path | None]) -> list[Image | None]:
 
 def draw_comparison(path: Path, map_: Image, truth: Image, mask: np.ndarray, caption: str) -> None:
     """Write a PNG: map, truth and difference in three planes through the middle of the mask, −0.1…0.1 ppm."""
-    import io
-
-    import matplotlib
+    import matplotlib  # half a second that the metrics alone need not pay
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
@@ -52,7 +51,7 @@ def draw_comparison(path: Path, map_: Image, truth: Image, mask: np.ndarray, cap
             panel.set_axis_off()
             if axis == 0:
                 panel.set_title(name, color="white", loc="left")
-    bar = figure.colorbar(picture, ax=axes, orientation="horizontal", shrink=0.4, label="ppm")
+    bar = figure.colorbar(picture, ax=axes, orientation="horizontal", shrink=0.4, label="ppm", ticks=[-WINDOW_PPM, 0, WINDOW_PPM])
     bar.ax.tick_params(colors="white")
     bar.ax.xaxis.label.set_color("white")
     figure.suptitle(caption, color="white")

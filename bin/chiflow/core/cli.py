@@ -13,20 +13,23 @@ import typer
 
 from chiflow.core.errors import ChiflowError
 
-AcquisitionFile = Annotated[Path, typer.Option("--acquisition", help="acquisition.json: EchoTimes (s), MagneticFieldStrength (T), ImagingFrequency (MHz), B0Direction (voxel axes; default: from the affine).")]
+ACQUISITION_HELP = "acquisition.json: EchoTimes (s), MagneticFieldStrength (T), ImagingFrequency (MHz), B0Direction (voxel axes; default: from the affine)."
+AcquisitionFile = Annotated[Path, typer.Option("--acquisition", help=ACQUISITION_HELP)]
 MagnitudeFile = Annotated[Path, typer.Option("--magnitude", help="4D magnitude, one echo after the other, any unit.")]
 PhaseFile = Annotated[Path, typer.Option("--phase", help="4D phase in rad, one echo after the other.")]
 MaskFile = Annotated[Path, typer.Option("--mask", help="3D mask, voxels above 0 count.")]
 FieldFile = Annotated[Path, typer.Option("--field", help="3D field map, in the unit of --field-unit.")]
 FieldUnit = Annotated[str, typer.Option("--field-unit", help="Unit of the field and noise maps: ppm or hz.")]
-NoiseFile = Annotated[Path | None, typer.Option("--noise", help="3D standard deviation of the field; without it the noise is estimated from the field.")]
+NOISE_HELP = "3D standard deviation of the field; without it the noise is estimated from the field."
+NoiseFile = Annotated[Path | None, typer.Option("--noise", help=NOISE_HELP)]
 OutFile = Annotated[Path, typer.Option("--out", help="Output .nii or .nii.gz; what was done is written beside it as .json.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda; a GPU that is not there is a warning, not an error.")]
 
 
 def application(main: Callable) -> typer.Typer:
     """The Typer application of one executable; its help is the docstring of `main`."""
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
+    help_names = {"help_option_names": ["-h", "--help"]}
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=help_names)
     app.command()(main)
     return app
 
