@@ -11,8 +11,6 @@ from chiflow.core.device import select_device
 from chiflow.core.field_input import load_field
 from chiflow.core.nifti import save
 
-MARGIN_MM = 20.0  # sources of the background that PDF can place around the mask
-
 
 def main(
     field: FieldFile,
@@ -27,7 +25,7 @@ def main(
 ) -> None:
     """Remove the background field: total field in, local field in ppm out, with the mask it holds in."""
     remove = choose(BACKGROUND_METHODS, method, "background method")
-    total = load_field(field, mask, noise, acquisition, field_unit, select_device(device), MARGIN_MM)
+    total = load_field(field, mask, noise, acquisition, field_unit, select_device(device))
     local, left = remove(total.field, total.mask, total.geometry, total.weight)
     save(out_mask or out.with_name(out.name.replace(".nii", "_mask.nii")), total.whole(left), total.image)
     save(out, total.whole(local), total.image)

@@ -15,7 +15,7 @@ from chiflow.core.geometry import Geometry
 from chiflow.core.progress import progress
 from chiflow.core.solvers import conjugate_gradient_steps
 
-PADDING = 1.5
+PADDING = 1.5  # room for sources around the mask; the grid is periodic, so it lies on all sides
 ITERATIONS = 60
 TOLERANCE = 1e-3
 

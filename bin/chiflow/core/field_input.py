@@ -36,7 +36,7 @@ class FieldInput:
         return volume
 
 
-def load_field(field: Path, mask: Path, noise: Path | None, acquisition: Path, unit: str, device: torch.device, margin_mm: float = 0.0,
+def load_field(field: Path, mask: Path, noise: Path | None, acquisition: Path, unit: str, device: torch.device,
                noise_unit: str | None = None) -> FieldInput:
     """Read field, mask and noise map (in `unit` and `noise_unit`, ppm or hz; by default the same), checked against each other and the acquisition.
 
@@ -46,7 +46,7 @@ def load_field(field: Path, mask: Path, noise: Path | None, acquisition: Path, u
     acquired = Acquisition.read(acquisition)
     image = load(field)
     inside = load_mask(mask, image)
-    box, geometry = mask_box(inside, acquired.geometry(image), margin_mm)
+    box, geometry = mask_box(inside, acquired.geometry(image))
     field_ppm = in_ppm(image.data[box], unit, acquired)
     noises = load_like(noise, image).data if noise else None
     known = noises is not None and (noises[inside] > 0).any()
