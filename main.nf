@@ -2,7 +2,7 @@
 // chiflow: DICOM or BIDS multi-echo gradient-echo MRI to quantitative susceptibility maps, all runs in parallel.
 
 include { helpText ; checkedParams } from './modules/params'
-include { inputFolder ; outputFolder } from './modules/folders'
+include { inputFolder ; outputFolder ; privateFolder } from './modules/folders'
 include { isBids ; bidsRuns ; masksIn ; maskOf } from './modules/bids'
 include { writeParams ; writeVersions ; writeTable ; keepAside ; summary } from './modules/summary'
 include { codeOf } from './modules/code'
@@ -66,16 +66,18 @@ workflow {
         def (runs, aside) = bidsRuns(input)
         ch_runs = channel.fromList(runs)
         ch_aside = channel.fromList(aside)
+        ch_records = channel.empty()
     }
     else {
-        DICOM(input, outputFolder('private_dir', options.private_dir))
+        DICOM(input, privateFolder(options.private_dir, outdir))
         ch_runs = DICOM.out.runs
         ch_aside = DICOM.out.aside
+        ch_records = DICOM.out.records
     }
     ch_counted = ch_runs.count().combine(ch_aside.toSortedList().map { rows -> [rows] })
     ch_counted.subscribe { count, rows -> keepAside(info, count, rows) }
     SUSCEPTIBILITY(ch_runs, masks)
-    SUSCEPTIBILITY.out.records.collect().subscribe { records -> writeVersions(info, records) }
+    SUSCEPTIBILITY.out.records.mix(ch_records).collect().subscribe { records -> writeVersions(info, records) }
     SUSCEPTIBILITY.out.description.first().subscribe { path -> path.copyTo(outdir.resolve('dataset_description.json')) }
 
     workflow.onComplete = {

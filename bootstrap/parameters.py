@@ -10,15 +10,16 @@ START, END = "<!-- parameters -->", "<!-- /parameters -->"
 def bounds(rule: dict) -> str:
     """Type of a parameter, with its choices or range."""
     if "enum" in rule:
-        return ", ".join(f"`{choice}`" for choice in rule["enum"])
+        return " or ".join(f"`{choice}`" for choice in rule["enum"])
     return rule["type"] + (f" {rule['minimum']} to {rule['maximum']}" if "minimum" in rule else "")
 
 
 def default_of(name: str, rule: dict, group: dict) -> str:
-    """Default of a parameter as the table shows it."""
+    """Default of a parameter as the table shows it; of the methods, which the stages know, the first is the default."""
     if name in group.get("required", []):
         return "required"
-    return f"`{json.dumps(rule['default']).strip(chr(34))}`" if "default" in rule else ""
+    shown = rule["default"] if "default" in rule else rule.get("enum", [None])[0]
+    return "" if shown is None else f"`{json.dumps(shown).strip(chr(34))}`"
 
 
 def table(schema: dict) -> str:

@@ -68,8 +68,10 @@ workflow DICOM {
     ARRANGE(ch_series.map { paths -> paths.findAll { path -> path.name.endsWith('.json') } }.filter { paths -> paths }, codeOf('arrange'))
     runs = ARRANGE.out.runs.combine(ch_series.map { paths -> [paths] }).flatMap { table, paths -> arrangedRuns(table, paths) }
     aside = CONVERT.out.record.mix(ARRANGE.out.runs).flatMap { path -> asideIn(path) }
+    records = CONVERT.out.record
 
     emit:
     runs
     aside
+    records
 }

@@ -35,8 +35,17 @@ def outputFolder(option, name) {
     return folder
 }
 
+// Who is who must not travel with the results.
+def privateFolder(name, outdir) {
+    def folder = file(name, glob: false)
+    if (folder.toAbsolutePath().normalize().startsWith(outdir.toAbsolutePath().normalize())) {
+        stopOn(["--private_dir: ${printable(name)} lies inside --outdir; name a folder that stays on this machine"])
+    }
+    return outputFolder('private_dir', name)
+}
+
 def printable(text) {
-    return text.replaceAll(/[^\p{Print}]/, '?')
+    return text.replaceAll(/(?U)[^\p{Print}]/, '?')
 }
 
 // Say each line on standard error and end with exit status 1.

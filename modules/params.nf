@@ -11,7 +11,8 @@ def helpText() {
     schemaGroups().each { group ->
         lines += ['', group.title]
         group.properties.each { name, rule ->
-            def about = [rule.type, name in group.required ? 'required' : null, rule['default'] in [null, ''] ? null : "default ${rule['default']}"]
+            def kind = rule['enum'] ? "${rule.type}: ${rule['enum'].join(' | ')}; default ${rule['enum'][0]}" : rule.type
+            def about = [kind, name in group.required ? 'required' : null, rule['default'] in [null, ''] ? null : "default ${rule['default']}"]
             lines << "  --${name}".padRight(18) + "${rule.description} [${about.findAll().join(', ')}]"
         }
     }

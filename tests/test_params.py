@@ -31,8 +31,10 @@ def test_choices_are_the_registries():
     from chiflow.invert import INVERSIONS
     from chiflow.unwrap import UNWRAPPINGS
 
-    for name, registry in (("unwrapping", UNWRAPPINGS), ("background", BACKGROUND_METHODS), ("inversion", INVERSIONS)):
-        assert sorted(RULES[name]["enum"]) == sorted(registry)
+    for name, stage, registry in (("unwrapping", "unwrap", UNWRAPPINGS), ("background", "background", BACKGROUND_METHODS), ("inversion", "invert", INVERSIONS)):
+        assert RULES[name]["enum"] == list(registry)
+        signature = (ROOT / "bin" / f"{stage}.py").read_text(encoding="utf8")
+        assert f'= "{RULES[name]["enum"][0]}",\n' in signature, "the first choice is the executable's default"
 
 
 def test_every_parameter_is_used():
@@ -88,8 +90,9 @@ def test_folders_that_cannot_be_used_stop_with_one_line(engine, tmp_path):
         (tmp_path / "full", below_a_file, "--outdir: cannot write into"),
         (tmp_path / "empty", tmp_path / "out", "is empty"),
         (tmp_path / "none", tmp_path / "out", "there is no folder"),
+        (tmp_path / "full", tmp_path, "lies inside --outdir"),
     ):
-        done = engine.run("--input", source, out=out)
+        done = engine.run("--input", source, "--private_dir", tmp_path / "private", out=out)
         (line,) = [line for line in done.said.splitlines() if line.startswith("error: ")]
         assert done.status == 1 and said in line and "Submitted process" not in done.said
 

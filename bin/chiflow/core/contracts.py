@@ -19,7 +19,7 @@ from chiflow.core.geometry import Geometry, geometry_of
 from chiflow.core.nifti import Image, write_bytes
 from chiflow.core.units import larmor_frequency_mhz
 
-NUMERICAL_PACKAGES = ("numpy", "scipy", "nibabel", "torch")
+RECORDED_PACKAGES = ("numpy", "scipy", "nibabel", "torch", "dcm2niix")
 LONGEST_ECHO_S = 0.5  # no gradient echo lives that long: larger numbers are milliseconds
 
 
@@ -149,9 +149,10 @@ class Aside(Contract):
 
 
 class Conversion(Contract):
-    """convert.json: what was set aside in one folder."""
+    """convert.json: what was set aside in one folder, and by which software."""
 
     aside: list[Aside] = []
+    software: dict[str, str] = Field(default_factory=lambda: software_versions())
 
 
 class Run(Contract):
@@ -174,5 +175,5 @@ def record_path(output: Path) -> Path:
 
 
 def software_versions() -> dict[str, str]:
-    """Versions of chiflow and of the numerical packages that this process has loaded."""
-    return {"chiflow": chiflow.__version__} | {name: version(name) for name in NUMERICAL_PACKAGES if name in sys.modules}
+    """Versions of chiflow and of the packages behind the numbers that this process has loaded."""
+    return {"chiflow": chiflow.__version__} | {name: version(name) for name in RECORDED_PACKAGES if name in sys.modules}
