@@ -6,9 +6,11 @@ import torch
 
 from chiflow.core.dipole import DipoleOperator
 from chiflow.core.geometry import Geometry
+from chiflow.core.gradient import gradient, gradient_adjoint
 from chiflow.core.metrics import nrmse
 from chiflow.invert import INVERSIONS
 from chiflow.invert.judge import judged
+from chiflow.invert.tv import MaskedProblem
 
 AXIAL = Geometry((31, 32, 33))
 OBLIQUE = Geometry((32, 31, 22), (1.0, 1.1, 1.5), (0.3, -0.3, 0.9))
@@ -78,6 +80,19 @@ def test_residual_is_what_chi_leaves_unexplained():
     predicted = DipoleOperator(OBLIQUE).forward(chi) * mask
     assert torch.allclose(predicted - field * mask, result.residual, atol=1e-6)
     assert result.figures["ResidualRmsPpm"] == pytest.approx(float(result.residual[mask].square().mean().sqrt()), rel=1e-4)
+
+
+@pytest.mark.parametrize("geometry", [AXIAL, OBLIQUE])
+def test_normal_operator_of_tv_is_the_naive_one(geometry):
+    _, field, mask = brain(geometry)
+    random = torch.Generator().manual_seed(0)
+    weight = torch.rand(geometry.shape, generator=random)
+    problem = MaskedProblem(field, mask, geometry, weight)
+    x = problem.inside * torch.randn(problem.inside.shape, generator=random)
+    dipole = DipoleOperator(problem.geometry)
+    naive = dipole.adjoint(problem.squared * dipole.forward(x)) + 0.3 * gradient_adjoint(gradient(x, geometry.voxel_size), geometry.voxel_size)
+    naive = naive * problem.inside
+    assert (problem.normal(x, 0.3) - naive).norm() < 1e-5 * naive.norm()  # float32
 
 
 def test_tv_weighs_voxels_as_told():

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
 
-from chiflow.core.fourier import pad, crop, padded_shape
+from chiflow.core.fourier import filtered, inverse, padded_shape, transform
 from chiflow.core.geometry import Geometry
 from chiflow.core.progress import progress
 
@@ -29,7 +29,7 @@ def vsharp(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: 
     radii = step * np.arange(max(int(largest_mm / step), 1), 0, -1)
     depth = torch.from_numpy(distance_transform_edt(np.pad(mask.cpu().numpy(), 1), sampling=geometry.voxel_size)[1:-1, 1:-1, 1:-1]).to(field.device)
     shape = padded_shape(geometry.shape, margin=tuple(int(np.ceil(radii[0] / v)) for v in geometry.voxel_size))
-    spectrum = torch.fft.rfftn(pad(field * mask, shape))
+    spectrum = transform(field * mask, shape)
     local = torch.zeros_like(field)
     done = torch.zeros_like(mask)
     largest = None
@@ -37,11 +37,10 @@ def vsharp(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: 
         high_pass = 1 - torch.fft.rfftn(sphere(radius, shape, geometry.voxel_size, field.device)).real
         largest = high_pass if largest is None else largest
         reach = (depth > radius) & ~done
-        local = torch.where(reach, crop(torch.fft.irfftn(spectrum * high_pass, s=shape), geometry.shape), local)
+        local = torch.where(reach, inverse(spectrum * high_pass, shape, geometry.shape), local)
         done = done | reach
-    inverse = torch.where(largest.abs() > threshold, 1 / largest, torch.zeros_like(largest))
-    local = crop(torch.fft.irfftn(torch.fft.rfftn(pad(local, shape)) * inverse, s=shape), geometry.shape)
-    return local * done, done
+    deconvolution = torch.where(largest.abs() > threshold, 1 / largest, torch.zeros_like(largest))
+    return filtered(local, deconvolution, shape) * done, done
 
 
 def sphere(radius_mm: float, shape: tuple[int, ...], voxel_size: tuple[float, ...], device=None) -> torch.Tensor:

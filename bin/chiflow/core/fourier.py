@@ -15,21 +15,22 @@ def padded_shape(shape: tuple[int, ...], padding: float = 1.0, margin: tuple[int
     return tuple(next_fast_len(max(int(-(-n * padding // 1)), n + m), real=True) for n, m in zip(shape, margin))
 
 
-def pad(volume: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    """The volume (…, X, Y, Z) with zeros behind it, up to `shape`."""
-    widths = [w for have, want in zip(reversed(volume.shape[-3:]), reversed(shape)) for w in (0, want - have)]
-    return torch.nn.functional.pad(volume, widths)
+def transform(volume: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """F of a volume (X, Y, Z) with zeros behind it up to `shape`: half spectrum; rows of zeros are never transformed."""
+    spectrum = torch.fft.rfft(volume, n=shape[2], dim=2)
+    return torch.fft.fft(torch.fft.fft(spectrum, n=shape[1], dim=1), n=shape[0], dim=0)
 
 
-def crop(volume: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    """The first `shape` voxels of the last three axes: the inverse of pad."""
-    return volume[..., : shape[0], : shape[1], : shape[2]]
+def inverse(spectrum: torch.Tensor, shape: tuple[int, ...], kept: tuple[int, ...]) -> torch.Tensor:
+    """F⁻¹ of a half spectrum on a grid of `shape`, its first `kept` voxels; what is cut off is not computed."""
+    part = torch.fft.ifft(spectrum, dim=0)[: kept[0]]
+    part = torch.fft.ifft(part, dim=1)[:, : kept[1]]
+    return torch.fft.irfft(part, n=shape[2], dim=2)[:, :, : kept[2]]
 
 
 def filtered(volume: torch.Tensor, kernel: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    """crop(F⁻¹ kernel F pad(volume)) on a padded grid of `shape`; `kernel` is the half spectrum of a real filter."""
-    spectrum = torch.fft.rfftn(pad(volume, shape), dim=(-3, -2, -1))
-    return crop(torch.fft.irfftn(spectrum * kernel, s=shape, dim=(-3, -2, -1)), volume.shape[-3:])
+    """F⁻¹ kernel F of a volume (X, Y, Z) on a padded grid of `shape`, cut back; `kernel` is the half spectrum of a real filter."""
+    return inverse(transform(volume, shape) * kernel, shape, volume.shape)
 
 
 def k_grid(shape: tuple[int, ...], voxel_size: tuple[float, ...], device=None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
