@@ -19,7 +19,8 @@ def writeTable(path, header, rows) {
 }
 
 // What was set aside; when nothing else was found, that is the end.
-def keepAside(folder, runs, rows) {
+def keepAside(folder, runs, found) {
+    def rows = found.sort { row -> row.join(' ') }
     writeTable(folder.resolve('set_aside.tsv'), ['name', 'reason'], rows)
     if (!runs && rows) {
         stopOn(['no run to process was found'] + rows.collect { name, reason -> "${name}: ${reason}" })
