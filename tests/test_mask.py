@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_dilation
 
 from chiflow.core.errors import ChiflowError
 from chiflow.mask import brain_mask, reliable_part
@@ -23,7 +24,7 @@ def test_brain_is_found_under_skull_and_scalp(voxel_size, shape):
     magnitude, brain, radius = head(voxel_size, shape)
     mask = brain_mask(magnitude, np.ones(shape, np.float32), voxel_size)
     assert not mask[radius > 1.05].any(), "no scalp"
-    assert not mask[~brain].any(), "the rim is left out"
+    assert not mask[binary_dilation(~brain)].any(), "the rim is left out"
     rim = 1.5 * max(voxel_size) / 52  # one eroded voxel, and half a voxel of the surface
     assert mask[radius < 1 - rim].mean() > 0.999
 

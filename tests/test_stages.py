@@ -92,6 +92,7 @@ def test_by_hand_from_phase_to_derivatives(folder):
     anat = folder / "bids" / "sub-01" / "ses-a" / "anat"
     chi = anat / "sub-01_ses-a_run-1_Chimap.nii.gz"
     assert np.array_equal(load(chi).data, load(folder / "chi.nii").data)
+    assert np.array_equal(load(anat / "sub-01_ses-a_run-1_desc-brain_mask.nii.gz").data, load(folder / "mask.nii").data)
     sidecar = json.loads((anat / "sub-01_ses-a_run-1_Chimap.json").read_text())
     assert (sidecar["Units"], sidecar["Reference"]) == ("ppm", "mean of the whole mask")
     assert [stage["Stage"] for stage in sidecar["Processing"]] == ["combine", "unwrap", "fieldmap", "mask", "background", "invert"]
