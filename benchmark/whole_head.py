@@ -57,7 +57,8 @@ def main(folder: Path) -> None:
     print(f"| whole pipeline, BIDS to BIDS | {whole:.0f} | {max(gigabytes(row['peak_rss']) for row in rows):.2f} |")
     chi = next((folder / "results").glob("sub-*/anat/*_Chimap.nii.gz"))
     truth, mask = head / "truth" / "sub-01", chi.with_name(chi.name.replace("Chimap", "desc-chi_mask"))
-    command = [sys.executable, ROOT / "bin" / "evaluate.py", "--map", chi, "--truth", truth / "chi.nii.gz", "--mask", mask, "--labels", truth / "labels.nii.gz"]
+    judged = ["--map", chi, "--truth", truth / "chi.nii.gz", "--mask", mask, "--mask", truth / "mask.nii.gz", "--labels", truth / "labels.nii.gz"]
+    command = [sys.executable, ROOT / "bin" / "evaluate.py", *judged]
     print(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
 
 

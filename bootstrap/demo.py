@@ -34,8 +34,8 @@ def main(options: list[str]) -> None:
     mask = chi.with_name(chi.name.replace("Chimap", "desc-chi_mask"))
     figure = DEMO / "chi.png"
     print("demo: error against the truth", flush=True)
-    labels = truth / "labels.nii.gz"
-    run(sys.executable, ROOT / "bin" / "evaluate.py", "--map", chi, "--truth", truth / "chi.nii.gz", "--mask", mask, "--labels", labels, "--figure", figure)
+    judged = ["--map", chi, "--truth", truth / "chi.nii.gz", "--mask", mask, "--mask", truth / "mask.nii.gz", "--labels", truth / "labels.nii.gz"]
+    run(sys.executable, ROOT / "bin" / "evaluate.py", *judged, "--figure", figure)
     print(f"demo: χ map {chi}\ndemo: picture {figure}")
 
 

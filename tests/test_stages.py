@@ -106,6 +106,18 @@ def test_evaluate_prints_one_json_line_and_draws(folder):
     assert (folder / "chi.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_several_masks_count_where_all_of_them_do(folder):
+    image, mask = load(folder / "chi.nii"), load(folder / "eroded.nii")
+    half = np.zeros_like(mask.data)
+    half[:, :12] = 1
+    save(folder / "half.nii", half, mask)
+    spoiled = image.data + 5 * (half == 0) * np.arange(SHAPE[1])[:, None]
+    save(folder / "spoiled.nii", spoiled.astype(np.float32), image)
+    assert json.loads(call("evaluate", folder, "--map", "spoiled.nii").stdout)["nrmse_percent"] > 100
+    words = "--map spoiled.nii --truth chi.nii --mask eroded.nii --mask half.nii".split()
+    assert json.loads(run("evaluate", folder, words).stdout)["nrmse_percent"] == 0
+
+
 def test_units_of_the_field_are_honoured(folder):
     field = load(folder / "field.nii")
     save(folder / "field_ppm.nii", field.data / 123.2, field)
