@@ -37,10 +37,11 @@ workflow SUSCEPTIBILITY {
     INVERT(BACKGROUND.out.local.join(FIELDMAP.out.noise).join(ch_acquisition), codeOf('invert'))
     RELAX(ch_magnitude.join(MASK.out.mask).join(ch_acquisition), codeOf('relax'))
 
-    ch_maps = [UNWRAP, FIELDMAP, MASK, BACKGROUND, INVERT, RELAX].inject(COMBINE.out.files) { joined, stage -> joined.join(stage.out.files) }
-    PUBLISH(ch_acquisition.join(ch_maps).map { parts -> [parts[0], parts[1], parts[2..-1].flatten()] }, codeOf('publish'))
+    ch_needed = [UNWRAP, FIELDMAP, MASK, BACKGROUND, INVERT].inject(COMBINE.out.files) { joined, stage -> joined.join(stage.out.files) }
+    ch_maps = ch_needed.join(RELAX.out.files, remainder: true).filter { parts -> parts[1] }.map { parts -> [parts[0], parts.tail().flatten().findAll()] }
+    PUBLISH(ch_acquisition.join(ch_maps), codeOf('publish'))
 
-    records = ch_maps.flatMap { parts -> parts[1..-1].flatten() }.filter { path -> path.name.endsWith('.json') }
+    records = ch_maps.flatMap { _meta, files -> files }.filter { path -> path.name.endsWith('.json') }
     description = PUBLISH.out.description
 
     emit:

@@ -122,6 +122,16 @@ def test_an_option_reruns_its_stage_and_what_follows(engine, bids, first, ids):
     assert sidecar["Processing"][-1]["Method"] == "tkd"
 
 
+def test_a_failed_side_branch_costs_no_susceptibility_map(engine, bids, first, ids):
+    (engine.launch / "broken.config").write_text("process { withName: RELAX { ext.args = '--no-such-option' } }\n", encoding="utf8")
+    again = engine.run("--input", bids, "-c", "broken.config", "-resume", out=engine.launch / "without r2star")
+    assert again.status == 1
+    assert {stage for stage, run in again.tasks("FAILED") if not run.startswith(BROKEN)} == {"RELAX"}, again.said
+    for run in ids:
+        maps = {path.name.removeprefix(f"{run}_") for path in again.out.glob(f"{run.split('_')[0]}/**/*.nii.gz")}
+        assert "Chimap.nii.gz" in maps and "R2starmap.nii.gz" not in maps
+
+
 def test_resume_after_the_head_was_killed_reruns_only_the_unfinished(project, bids, tmp_path, ids):
     engine = Engine(project, tmp_path / "launch")
     only = tmp_path / "one"
