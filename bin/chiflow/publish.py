@@ -4,18 +4,16 @@ Every map goes to sub-*/[ses-*/]anat/<id>_<entities and suffix>.nii.gz with a JS
 stage that had a hand in it.
 """
 
-import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import chiflow
-from chiflow.core.contracts import Acquisition, Record, record_path
+from chiflow.core.bids import entities, require_run_id
+from chiflow.core.contracts import Acquisition, Record, record_path, write_json
 from chiflow.core.errors import ChiflowError
-from chiflow.core.nifti import load, save, write_bytes
+from chiflow.core.nifti import load, save
 
 BIDS_VERSION = "1.10.0"
-RUN_ID = re.compile(r"sub-[0-9a-zA-Z]+(_[a-z]+-[0-9a-zA-Z]+)*")
 FIELD_STAGES = ("combined.nii", "unwrapped.nii", "field.nii")
 LOCAL_STAGES = (*FIELD_STAGES, "mask.nii", "local.nii")
 
@@ -50,12 +48,11 @@ def publish(maps: Path, acquisition: Acquisition, out: Path) -> list[Path]:
     Raises ChiflowError when the run's id is not a BIDS one or the χ map is missing.
     """
     run = acquisition.id or ""
-    if not RUN_ID.fullmatch(run):
-        raise ChiflowError(f"run id '{run}' is not of the form sub-<label>[_<key>-<label>…]")
+    require_run_id(run)
     if not (maps / "chi.nii").is_file():
         raise ChiflowError(f"{maps / 'chi.nii'}: no such file")
-    entities = dict(part.split("-", 1) for part in run.split("_"))
-    folder = out / f"sub-{entities['sub']}" / (f"ses-{entities['ses']}" if "ses" in entities else "") / "anat"
+    named = entities(run)
+    folder = out / f"sub-{named['sub']}" / (f"ses-{named['ses']}" if "ses" in named else "") / "anat"
     written = []
     for name, derivative in DERIVATIVES.items():
         if (maps / name).is_file():
@@ -73,13 +70,14 @@ def sidecar(maps: Path, derivative: Derivative, acquisition: Acquisition) -> dic
     records = [Record.read(record_path(maps / name)) for name in derivative.history if record_path(maps / name).is_file()]
     acquired = acquisition.model_dump(mode="json", by_alias=True, exclude_none=True)
     acquired["FrequencySource"] = acquisition.frequency_source
-    return {
+    content = {
         "Description": derivative.description,
         "Units": derivative.units,
         "Reference": next((r.parameters["Reference"] for r in records if "Reference" in r.parameters), None),
         "Acquisition": acquired,
         "Processing": [r.model_dump(mode="json", by_alias=True, exclude_none=True) for r in records],
     }
+    return {key: value for key, value in content.items() if value is not None}
 
 
 def description() -> dict:
@@ -90,9 +88,3 @@ def description() -> dict:
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": "chiflow", "Version": chiflow.__version__}],
     }
-
-
-def write_json(path: Path, content: dict) -> None:
-    """Write a JSON file without the keys that are None."""
-    kept = {key: value for key, value in content.items() if value is not None}
-    write_bytes(path, (json.dumps(kept, indent=2, ensure_ascii=False) + "\n").encode())

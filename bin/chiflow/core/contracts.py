@@ -23,6 +23,21 @@ RECORDED_PACKAGES = ("numpy", "scipy", "nibabel", "torch", "dcm2niix")
 LONGEST_ECHO_S = 0.5  # no gradient echo lives that long: larger numbers are milliseconds
 
 
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. Raises ChiflowError naming the file."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf8"))
+    except FileNotFoundError as error:
+        raise ChiflowError(f"{path}: no such file") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ChiflowError(f"{path}: not a JSON file ({error})") from error
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write a JSON file, atomically."""
+    write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+
 class Contract(BaseModel):
     """A JSON file: read with a one-line error that names file and key, written atomically with sorted meaning and BIDS names."""
 
@@ -32,11 +47,7 @@ class Contract(BaseModel):
     def read(cls, path: Path):
         """The contract in a JSON file. Raises ChiflowError naming the file and the key that is wrong."""
         try:
-            return cls.model_validate(json.loads(Path(path).read_text(encoding="utf8")))
-        except FileNotFoundError as error:
-            raise ChiflowError(f"{path}: no such file") from error
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise ChiflowError(f"{path}: not a JSON file ({error})") from error
+            return cls.model_validate(read_json(path))
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
@@ -44,8 +55,7 @@ class Contract(BaseModel):
 
     def write(self, path: Path) -> None:
         """Write the contract as JSON; keys that were never given stay out."""
-        content = self.model_dump(mode="json", by_alias=True, exclude_none=True)
-        write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+        write_json(path, self.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
 class Acquisition(Contract):

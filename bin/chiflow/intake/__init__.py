@@ -1,11 +1,11 @@
 """One run in one form: 4D magnitude, 4D phase in rad, acquisition.json; or one line that says why not."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from chiflow.core.bids import require_run_id
 from chiflow.core.contracts import Acquisition
 from chiflow.core.errors import ChiflowError
 from chiflow.core.geometry import geometry_of
@@ -16,7 +16,6 @@ from chiflow.intake.sources import read_sources
 from chiflow.intake.volumes import load_volumes
 
 SIGNS = ("auto", "keep", "reverse")
-BIDS_ID = re.compile(r"sub-[0-9a-zA-Z]+(_[a-z]+-[0-9a-zA-Z]+)*")
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,7 @@ def take_in(files: list[Path], inherited: list[Path], run: str, sign: str = "aut
     """
     if sign not in SIGNS:
         raise ChiflowError(f"unknown sign '{sign}': choose from {', '.join(SIGNS)}")
-    if not BIDS_ID.fullmatch(run):
-        raise ChiflowError(f"run id '{run}' is not of the form sub-<label>[_<key>-<label>…]")
+    require_run_id(run)
     sources = read_sources(files, inherited)
     facts = acquired(sources)
     first, second = sources

@@ -1,11 +1,12 @@
 """Which file is which echo of which part, and what its sidecars say (BIDS inheritance: the nearest wins)."""
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from chiflow.core.bids import entities
+from chiflow.core.contracts import read_json
 from chiflow.core.errors import ChiflowError
 
 PARTS = ("mag", "phase", "real", "imag")
@@ -29,7 +30,7 @@ def read_sources(files: list[Path], inherited: list[Path]) -> tuple[list[Source]
     `inherited` are the sidecars of the levels above, the most general first. Raises ChiflowError when a part or an echo is missing or double.
     """
     beside = sorted((path for path in files if path.name.endswith(".json")), key=lambda path: len(entities(path.name)))
-    sidecars = [(entities(path.name), read_json(path)) for path in [*inherited, *beside]]
+    sidecars = [(entities(path.name), read_sidecar(path)) for path in [*inherited, *beside]]
     images = sorted(path for path in files if re.search(r"\.nii(\.gz)?$", path.name))
     if not images:
         raise ChiflowError("no image among the files of the run: expected …_echo-<n>_part-<mag|phase|real|imag>_MEGRE.nii or .nii.gz")
@@ -49,19 +50,9 @@ def read_sources(files: list[Path], inherited: list[Path]) -> tuple[list[Source]
     return [first[n] for n in numbers], [second[n] for n in numbers]
 
 
-def entities(name: str) -> dict[str, str]:
-    """The BIDS entities in a file name: sub-1_echo-2_MEGRE.nii → {sub: 1, echo: 2}."""
-    return dict(part.split("-", 1) for part in name.split(".")[0].split("_") if "-" in part)
-
-
-def read_json(path: Path) -> dict:
+def read_sidecar(path: Path) -> dict:
     """A sidecar. Raises ChiflowError naming the file."""
-    try:
-        content = json.loads(path.read_text(encoding="utf8"))
-    except FileNotFoundError as error:
-        raise ChiflowError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ChiflowError(f"{path}: not a JSON file ({error})") from error
+    content = read_json(path)
     if not isinstance(content, dict):
         raise ChiflowError(f"{path}: not a sidecar, a JSON object is expected")
     return content

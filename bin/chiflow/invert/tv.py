@@ -77,9 +77,10 @@ class MaskedProblem:
         self.padded = padded_shape(self.geometry.shape, PADDING)
         self.dipole = dipole_kernel(self.geometry, self.padded, field.device)
         self.laplacian = laplacian_kernel(self.padded, geometry.voxel_size, field.device)
-        weighted = self.squared * rimmed(field)
+        measured = rimmed(field)
+        weighted = self.squared * measured
         self.data = self.inside * filtered(weighted, self.dipole, self.padded)
-        self.power = float((weighted * rimmed(field)).sum() / self.squared.sum().clamp(min=1e-12))
+        self.power = float((weighted * measured).sum() / self.squared.sum().clamp(min=1e-12))
 
     def normal(self, x: torch.Tensor, penalty: float) -> torch.Tensor:
         """D W² D x + penalty · ∇ᵀ∇ x in the mask, for x that is 0 outside it: four transforms."""
