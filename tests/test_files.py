@@ -7,7 +7,7 @@ import pytest
 
 from chiflow.core.contracts import Acquisition, Record
 from chiflow.core.errors import ChiflowError
-from chiflow.core.nifti import Image, load, load_like, load_mask, save
+from chiflow.core.nifti import Image, load, load_like, load_mask, load_parts, read_header, save, save_parts
 
 AFFINE = np.array([[-0.8, 0.02, 0, 10], [0.02, 0.8, 0, -20], [0, 0, 2.0, 5], [0, 0, 0, 1.0]])
 
@@ -25,6 +25,38 @@ def test_what_is_saved_comes_back(tmp_path, name):
     assert np.array_equal(back.data, data)
     assert np.allclose(back.affine, AFFINE, atol=1e-6)
     assert [p.name for p in tmp_path.iterdir()] == [name], "no temporary file is left"
+
+
+@pytest.mark.parametrize("coils", [1, 3])
+def test_coils_come_back_one_at_a_time(tmp_path, coils):
+    parts = np.random.default_rng(1).normal(size=(coils, 11, 12, 13, 2)).astype(np.float32)
+    save_parts(tmp_path / "all.nii", iter(parts), coils, Image(parts[0], AFFINE, tmp_path))
+    header = read_header(tmp_path / "all.nii")
+    assert header.shape == ((11, 12, 13, 2) if coils == 1 else (11, 12, 13, 2, 3))
+    assert np.allclose(header.affine, AFFINE, atol=1e-6)
+    assert np.array_equal(list(load_parts(tmp_path / "all.nii")), parts)
+    assert [p.name for p in tmp_path.iterdir()] == ["all.nii"], "no temporary file is left"
+    image(tmp_path, "saved.nii", parts[0] if coils == 1 else np.moveaxis(parts, 0, -1))
+    assert (tmp_path / "all.nii").read_bytes() == (tmp_path / "saved.nii").read_bytes(), "one file, whichever way it was written"
+
+
+@pytest.mark.parametrize("shapes, said", [([(2, 3, 4, 1)], "1 parts, expected 2"), ([(2, 3, 4, 1)] * 3, "part 3 .* expected 2 parts"),
+                                          ([(2, 3, 4, 1), (2, 3, 5, 1)], r"part 2 has shape \(2, 3, 5, 1\)"), ([], "0 parts, expected 2")])
+def test_coils_that_do_not_fit_leave_no_file(tmp_path, shapes, said):
+    parts = [np.zeros(shape, np.float32) for shape in shapes]
+    with pytest.raises(ChiflowError, match=said):
+        save_parts(tmp_path / "all.nii", parts, 2, Image(np.zeros(3), AFFINE, tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_bad_coils_are_named(tmp_path):
+    parts = np.zeros((2, 3, 4, 5, 1), np.float32)
+    parts[1, 0, 0, 0, 0] = np.nan
+    save_parts(tmp_path / "all.nii", parts, 2, Image(parts[0], AFFINE, tmp_path))
+    with pytest.raises(ChiflowError, match="all.nii: 1 voxels of coil 2 are NaN"):
+        list(load_parts(tmp_path / "all.nii"))
+    with pytest.raises(ChiflowError, match="map.nii: shape .* is 3D, expected 4D or 5D"):
+        list(load_parts(image(tmp_path)))
 
 
 def test_equal_maps_are_equal_bytes_whatever_the_name(tmp_path):

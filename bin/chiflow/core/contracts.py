@@ -8,7 +8,7 @@ import sys
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -62,7 +62,8 @@ class Acquisition(Contract):
     """How a run was acquired: acquisition.json. Five keys written by hand are enough, INTAKE writes them all.
 
     EchoTimes in s, MagneticFieldStrength in T, ImagingFrequency in MHz (either of the two is enough, the frequency is exact), B0Direction
-    in voxel axes (from the affine when it is missing).
+    in voxel axes (from the affine when it is missing). PhaseKind is "difference" when the one phase is φ(TE2) − φ(TE1) by the scanner: the
+    echo time is then TE2 − TE1, SourceEchoTimes are TE1 and TE2. With Coils above 1 the images are (X, Y, Z, E, C), a coil after the other.
     """
 
     echo_times_s: list[float] = Field(alias="EchoTimes", min_length=1)
@@ -70,6 +71,9 @@ class Acquisition(Contract):
     imaging_frequency_mhz: float | None = Field(None, alias="ImagingFrequency", gt=0)
     b0_direction: tuple[float, float, float] | None = Field(None, alias="B0Direction")
     id: str | None = Field(None, alias="Id")
+    phase_kind: Literal["echo", "difference"] = "echo"
+    source_echo_times_s: list[float] | None = Field(None, alias="SourceEchoTimes")
+    coils: int = Field(1, ge=1)
 
     @field_validator("echo_times_s")
     @classmethod
@@ -103,8 +107,8 @@ class Acquisition(Contract):
         return geometry_of(image.affine, image.data.shape, self.b0_direction)
 
     def require_echoes(self, image: Image) -> None:
-        """Raise ChiflowError unless the image has an echo for each echo time along its last axis."""
-        echoes = image.data.shape[3] if image.data.ndim == 4 else 1
+        """Raise ChiflowError unless the image (X, Y, Z[, E[, C]]) has an echo for each echo time."""
+        echoes = image.data.shape[3] if image.data.ndim > 3 else 1
         if echoes != len(self.echo_times_s):
             raise ChiflowError(f"{image.path}: {echoes} echoes, but the acquisition has {len(self.echo_times_s)} echo times")
 
@@ -139,6 +143,7 @@ class ConvertedImage(Contract):
     content: str
     series_number: int
     echo_number: int
+    coil: int | None = None
     shape: list[int]
     affine: list[list[float]]
     echo_time_s: float | None = Field(None, alias="EchoTime")

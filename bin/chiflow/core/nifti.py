@@ -6,7 +6,8 @@ the target, then a rename. What is gzipped carries no time and no name, so equal
 
 import io
 import os
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,24 @@ def load(path: Path, dimensions: tuple[int, ...] = (3,), finite: bool = True) ->
     return Image(data, image.affine, Path(path))
 
 
+def load_parts(path: Path) -> Iterator[np.ndarray]:
+    """The coils of a 4D or 5D file one after the other, (X, Y, Z, E) float32: one coil for (X, Y, Z, E), C for (X, Y, Z, E, C).
+
+    Only the coil at hand is in memory; `read_header(path)` gives shape and affine. Raises ChiflowError as `load` does.
+    """
+    image = read_header(path)
+    if image.ndim not in (4, 5):
+        raise ChiflowError(f"{path}: shape {image.shape} is {image.ndim}D, expected 4D or 5D")
+    for coil in range(image.shape[4] if image.ndim == 5 else 1):
+        try:
+            data = np.asarray(image.dataobj[..., coil] if image.ndim == 5 else image.dataobj, dtype=np.float32)
+        except (OSError, ValueError, EOFError) as error:
+            raise ChiflowError(f"{path}: the image data end too early, is the file complete? ({error})") from error
+        if not np.isfinite(data).all():
+            raise ChiflowError(f"{path}: {int((~np.isfinite(data)).sum())} voxels of coil {coil + 1} are NaN or infinite")
+        yield data
+
+
 def load_like(path: Path, reference: Image, **options) -> Image:
     """load(path), refused when its grid is not the reference's (first three axes and affine)."""
     image = load(path, **options)
@@ -106,15 +125,57 @@ def save(path: Path, data: np.ndarray, like: Image) -> None:
     write_bytes(path, content)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name and rename it. Raises ChiflowError when the folder cannot be written."""
+def save_parts(path: Path, parts: Iterable[np.ndarray], count: int, like: Image) -> None:
+    """Write `count` coils (X, Y, Z, E) as (X, Y, Z, E, C) float32, one at a time, atomically; a single coil as (X, Y, Z, E).
+
+    The name ends in .nii: what is gzipped cannot be read coil by coil. Raises ChiflowError when there are more or fewer coils, or the
+    shape of one differs.
+    """
+    path = Path(path)
+    shape = None
+    with _written(path) as stream:
+        for number, data in enumerate(parts, 1):
+            if shape is None:
+                shape = data.shape
+                stream.write(_header(shape if count == 1 else (*shape, count), like))
+            if data.shape != shape or number > count:
+                raise ChiflowError(f"{path}: part {number} has shape {data.shape}, expected {count} parts of {shape}")
+            stream.write(np.asarray(data, np.float32).tobytes(order="F"))
+        if shape is None or number < count:
+            raise ChiflowError(f"{path}: {0 if shape is None else number} parts, expected {count}")
+
+
+def _header(shape: tuple[int, ...], like: Image) -> bytes:
+    """Header of a float32 file and the empty extension behind it."""
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(np.float32)
+    header.set_data_shape(shape)
+    header.set_qform(like.affine, 1)
+    header.set_sform(like.affine, 1)
+    header.set_xyzt_units("mm")
+    header["vox_offset"], header["magic"] = len(header.binaryblock) + 4, b"n+1"
+    header["scl_slope"], header["scl_inter"] = 1, 0
+    return header.binaryblock + bytes(4)
+
+
+@contextmanager
+def _written(path: Path):
+    """A stream under a temporary name beside `path`, renamed at the end; gone after an error."""
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
+        with part.open("wb") as stream:
+            yield stream
         part.replace(path)
     except OSError as error:
+        raise ChiflowError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
         with suppress(OSError):
             part.unlink()
-        raise ChiflowError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name and rename it. Raises ChiflowError when the folder cannot be written."""
+    with _written(path) as stream:
+        stream.write(content)
