@@ -15,6 +15,7 @@ from chiflow.core.cli import execute
 BIDS_ID = re.compile(r"sub-[0-9a-zA-Z]+(_[a-z]+-[0-9a-zA-Z]+)*")
 TIMES = (0.004, 0.009, 0.014)
 AFFINE = [[-1.0, 0.02, 0, 90], [0.02, 1.0, 0, -100], [0, 0, 2.0, -50], [0, 0, 0, 1]]
+ONE_ECHO = "a single echo without phase: export the phase images of the scan as well, if it is a gradient echo"
 DIFFERENCE = {"EchoTime1": 0.004, "EchoTime2": 0.009}
 
 
@@ -105,8 +106,8 @@ SHIFTED = [AFFINE[0], AFFINE[1], [0, 0, 2.0, -49.5], AFFINE[3]]
 def test_what_differs_is_no_pair(series, other):
     runs, aside = found(series(6, "mag") + series(7, "phase", **other))
     assert not runs
-    assert sorted(aside.values()) == ["a magnitude without phase: the phase of each echo is needed",
-                                      "phase images without a magnitude of the same grid, protocol and echo times"]
+    assert sorted(aside.values()) == ["a magnitude without phase: export the phase images of the scan as well",
+                                      "phase images without a magnitude of the same grid, protocol and echo times: export that too"]
 
 
 def test_rounding_of_an_affine_does_not_part_a_scan(series):
@@ -115,12 +116,76 @@ def test_rounding_of_an_affine_does_not_part_a_scan(series):
 
 
 @pytest.mark.parametrize("split", [False, True])
-def test_a_phase_difference_is_no_echo(series, split):
-    magnitudes = series(2, "mag", TIMES[:1]) + series(3, "mag", TIMES[1:2], first_echo=2) if split else series(2, "mag", TIMES[:2])
+def test_a_phase_difference_is_a_run_with_the_magnitudes_of_its_echoes(series, split):
+    magnitudes = series(2, "mag", TIMES[:1]) + series(3, "mag", TIMES[1:2], first_echo=2) if split else series(2, "mag")
     runs, aside = found(magnitudes + series(4, "phase", TIMES[1:2], first_echo=2, **DIFFERENCE))
+    assert [file.split("_", 3)[3] for file in runs["sub-a_ses-b_run-2"]] == [f"echo-{e}_part-{p}_MEGRE.nii" for e, p in ((1, "mag"), (2, "mag"), (2, "phase"))]
+    assert len(runs) == 1
+    assert not aside
+
+
+def test_a_phase_difference_may_have_one_magnitude(series):
+    runs, aside = found(series(2, "mag", TIMES[:1]) + series(4, "phase", TIMES[1:2], first_echo=2, **DIFFERENCE))
+    assert [len(files) for files in runs.values()] == [2]
+    assert not aside
+
+
+def test_a_phase_difference_without_magnitude_says_what_is_missing(series):
+    runs, aside = found(series(4, "phase", TIMES[1:2], first_echo=2, **DIFFERENCE))
     assert not runs
-    assert aside["sub-a_ses-b series 4"] == "the difference of two phases (TE 4 and 9 ms) is not an echo: the phase of each echo is needed"
-    assert "has only the difference of two phases (series 4)" in aside["sub-a_ses-b series 2"]
+    assert aside == {"sub-a_ses-b series 4":
+                     "the difference of two phases (TE 4 and 9 ms) is not an echo and has no magnitude: export the magnitude of the scan too"}
+
+
+def test_a_phase_difference_beside_the_phase_of_each_echo_is_left(series):
+    runs, aside = found(series(2, "mag") + series(3, "phase") + series(4, "phase", TIMES[1:2], content="d", first_echo=2, **DIFFERENCE))
+    assert [len(files) for files in runs.values()] == [6]
+    assert aside == {"sub-a_ses-b series 4": "the difference of two phases: the scan is processed from the phase of each echo"}
+
+
+def test_repeated_phase_differences_each_take_their_own_magnitudes(series):
+    paths = [p for n in (2, 5) for p in series(n, "mag", TIMES[:2]) + series(n + 1, "phase", TIMES[1:2], first_echo=2, **DIFFERENCE)]
+    runs, aside = found(paths)
+    assert {name.split("-")[-1]: {file.split("run-")[1][0] for file in files} for name, files in runs.items()} == {"2": {"2", "3"}, "5": {"5", "6"}}
+    assert not aside
+
+
+def test_the_first_of_two_echo_times_is_that_of_an_echo(series):
+    runs, _ = found(series(2, "mag", TIMES[:1]) + series(3, "phase", TIMES[:1], **DIFFERENCE))
+    assert [len(files) for files in runs.values()] == [2], "a difference stands at the second"
+
+
+def coils_of(series, number, part, coils=(1, 2, 3), **keys):
+    """Sidecars of one series with an image a coil and echo."""
+    paths = []
+    for coil in coils:
+        for path in series(number, part, content=f"coil{coil}", **keys, Coil=coil):
+            paths.append(path.rename(path.with_name(path.name.replace("_echo-", f"_coil-{coil}_echo-"))))
+    return paths
+
+
+def test_single_coils_are_one_run(series):
+    runs, aside = found(coils_of(series, 6, "mag") + coils_of(series, 7, "phase"))
+    assert {name: len(set(files)) for name, files in runs.items()} == {"sub-a_ses-b_run-6": 18}
+    assert not aside
+
+
+def test_combined_coils_go_before_single_ones(series):
+    runs, aside = found(coils_of(series, 6, "mag") + coils_of(series, 7, "phase") + series(8, "mag") + series(9, "phase"))
+    assert {name: len(files) for name, files in runs.items()} == {"sub-a_ses-b_run-8": 6}
+    assert aside == {f"sub-a_ses-b series {n}": "images of single coils: the scan is processed from its combined images" for n in (6, 7)}
+
+
+def test_a_combined_magnitude_alone_does_not_cost_the_coils(series):
+    runs, aside = found(coils_of(series, 6, "mag") + coils_of(series, 7, "phase") + series(8, "mag"))
+    assert {name: len(files) for name, files in runs.items()} == {"sub-a_ses-b_run-6": 18}
+    assert list(aside) == ["sub-a_ses-b series 8"]
+
+
+def test_a_single_echo_with_phase_is_a_run(series):
+    runs, aside = found(series(6, "mag", TIMES[:1]) + series(7, "phase", TIMES[:1]))
+    assert [len(files) for files in runs.values()] == [2]
+    assert not aside
 
 
 def test_echoes_that_name_two_echo_times_are_echoes(series):
@@ -132,8 +197,7 @@ def test_echoes_that_name_two_echo_times_are_echoes(series):
 def test_what_has_no_phase_says_so(series):
     runs, aside = found(series(2, "mag", TIMES[:1], ProtocolName="t1") + series(6, "mag"))
     assert not runs
-    assert aside == {"sub-a_ses-b series 2": "a single echo without phase: not a multi-echo gradient echo",
-                     "sub-a_ses-b series 6": "a magnitude without phase: the phase of each echo is needed"}
+    assert aside == {"sub-a_ses-b series 2": ONE_ECHO, "sub-a_ses-b series 6": "a magnitude without phase: export the phase images of the scan as well"}
 
 
 def test_a_missing_echo_is_left_for_the_intake_to_name(series):
@@ -212,4 +276,4 @@ def test_the_executable_writes_runs_and_says_what_it_left(series, tmp_path, monk
     assert stop.value.code == 0
     assert [set(run) for run in written["Runs"]] == [{"Id", "Files"}]
     assert [entry["Name"] for entry in written["Aside"]] == ["sub-a_ses-b series 2"]
-    assert capsys.readouterr().err == "warning: sub-a_ses-b series 2: a single echo without phase: not a multi-echo gradient echo\n"
+    assert capsys.readouterr().err == f"warning: sub-a_ses-b series 2: {ONE_ECHO}\n"
