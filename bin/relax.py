@@ -5,11 +5,11 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from chiflow.core.cli import AcquisitionFile, MagnitudeFile, MaskFile, OutFile, execute
+from chiflow.core.cli import AcquisitionFile, MagnitudeFile, MaskFile, OutFile, choose, execute
 from chiflow.core.contracts import Acquisition, Record
 from chiflow.core.errors import ChiflowError
 from chiflow.core.nifti import load, load_mask, save
-from chiflow.relax import fit_r2star
+from chiflow.relax import RELAXATIONS, noise_of_echoes
 
 
 def main(
@@ -18,19 +18,27 @@ def main(
     acquisition: AcquisitionFile,
     out: OutFile,
     t2star: Annotated[Path, typer.Option(help="Output: T2* in s.")],
+    s0: Annotated[Path, typer.Option(help="Output: signal at echo time 0, in the unit of the magnitude.")],
+    method: Annotated[str, typer.Option(help=f"{' or '.join(RELAXATIONS)}; arlo needs evenly spaced echoes.")] = "loglinear",
 ) -> None:
-    """Fit R2* (1/s) and T2* (s) to the magnitude of all echoes."""
+    """Fit R2* (1/s), T2* (s) and S0 to the magnitude of all echoes.
+
+    Dephasing by field gradients is not corrected: next to air R2* is too large.
+    """
+    fit = choose(RELAXATIONS, method, "relaxation fit")
     acquired = Acquisition.read(acquisition)
     magnitudes = load(magnitude, dimensions=(4,))
     acquired.require_echoes(magnitudes)
     if len(acquired.echo_times_s) < 2:
         raise ChiflowError(f"{magnitude}: R2* needs two echoes or more")
     inside = load_mask(mask, magnitudes)
-    rate, time = fit_r2star(magnitudes.data, inside, acquired.echo_times_s)
-    save(t2star, time, magnitudes)
-    save(out, rate, magnitudes)
-    figures = {"R2starMedian": round(float(np.median(rate[inside])), 3), "T2starMedian": round(float(np.median(time[inside])), 6)}
-    Record(stage="relax", method="weighted log-linear fit", units="1/s", figures=figures).write_beside(out)
+    sigma = noise_of_echoes(magnitudes.data, inside, acquired.echo_times_s)
+    fitted = fit(magnitudes.data, inside, acquired.echo_times_s, sigma)
+    for path, volume in ((t2star, fitted.t2star), (s0, fitted.s0), (out, fitted.r2star)):
+        save(path, volume, magnitudes)
+    medians = {"R2starMedian": fitted.r2star, "T2starMedian": fitted.t2star, "S0Median": fitted.s0}
+    figures = {name: np.median(volume[inside]) for name, volume in medians.items()} | {"Noise": sigma}
+    Record(stage="relax", method=method, units="1/s", figures={k: float(f"{v:.4g}") for k, v in figures.items()}).write_beside(out)
 
 
 if __name__ == "__main__":

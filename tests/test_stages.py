@@ -27,7 +27,7 @@ CALLS = {
     "mask": "--magnitude magnitude.nii --quality quality.nii --acquisition a.json --out mask.nii",
     "background": "--field field.nii --mask mask.nii --acquisition a.json --noise noise.nii --field-unit hz --out local.nii --out-mask eroded.nii",
     "invert": "--field local.nii --mask eroded.nii --acquisition a.json --noise noise.nii --noise-unit hz --out chi.nii --residual residual.nii",
-    "relax": "--magnitude magnitude.nii --mask mask.nii --acquisition a.json --out r2star.nii --t2star t2star.nii",
+    "relax": "--magnitude magnitude.nii --mask mask.nii --acquisition a.json --out r2star.nii --s0 s0.nii --t2star t2star.nii",
     "publish": "--acquisition a.json --maps . --out bids",
     "evaluate": "--map chi.nii --truth chi.nii --mask eroded.nii --figure chi.png",
 }
@@ -164,6 +164,7 @@ def bad(folder):
     ("invert", "--method", "magic", "unknown inversion 'magic'"),
     ("invert", "--out", "file/chi.nii", "cannot be written"),
     ("relax", "--mask", "zero.nii", "zero.nii: the mask is zero everywhere"),
+    ("relax", "--method", "magic", "unknown relaxation fit 'magic': choose from loglinear, arlo"),
     ("publish", "--maps", "bids", "chi.nii: no such file"),
     ("publish", "--acquisition", "ms.json", "milliseconds"),
     ("evaluate", "--truth", "moved.nii", "moved.nii: lies up to 5 mm off the grid of chi.nii"),

@@ -1,0 +1,50 @@
+"""Log-linear fit that knows the noise floor.
+
+    E[ln M] = ln A + ½ E₁(x),     x = A² / 2σ²,     A = S0 exp(−R2* TE)
+
+holds exactly for a Rician M of amplitude A and noise σ: above the floor ln M has no bias, at the floor it stops to fall. Its slope in ln A is 1 − e^(−x) and
+its variance about 1 / (2x + 24/π²): σ²/A² above the floor, π²/24 at it (exact at both ends). Gauss-Newton steps of the weighted fit of ln M then are
+
+    z = ln A + (ln M − E[ln M]) / (1 − e^(−x)),     w = (1 − e^(−x))² (2x + 24/π²),     z ≈ ln S0 − R2* TE
+
+so that an echo at the floor loses its weight. A is the fitted amplitude: weights from M itself would favour echoes that noise made bright (R2* too small).
+"""
+
+import numpy as np
+from scipy.special import exp1
+
+from chiflow.relax.decay import Relaxation, relaxation, within_limits
+
+STEPS = 4
+VARIANCE_AT_FLOOR = np.pi**2 / 24
+LEAST_NOISE = 1e-4  # of the largest magnitude; levels of 12 bits are as coarse
+LEAST_SIGNAL = 0.1  # of the noise; Rayleigh noise is below that in one voxel of 200
+
+
+def loglinear(magnitude: np.ndarray, mask: np.ndarray, echo_times_s: list[float], noise: float) -> Relaxation:
+    """R2*, T2* and S0 by a weighted fit of ln M over the echoes.
+
+    magnitude : (X, Y, Z, E), E ≥ 2. mask : (X, Y, Z) bool. echo_times_s : E times in s. noise : σ of each channel of the complex signal, in the
+    unit of the magnitude; 0 when it is not known.
+    """
+    times = np.asarray(echo_times_s, dtype=np.float64)
+    signal = magnitude[mask].astype(np.float64)
+    sigma = max(noise, LEAST_NOISE * float(signal.max(initial=0)), 1e-30)
+    logs = np.log(np.maximum(signal / sigma, LEAST_SIGNAL))
+    rate, start = line(logs, np.exp(2 * logs), times)
+    for _ in range(STEPS):
+        amplitude = start[:, None] - rate[:, None] * times
+        x = np.exp(2 * np.clip(amplitude, -10, 300)) / 2
+        slope = -np.expm1(-x)
+        weights = slope**2 * (2 * x + 1 / VARIANCE_AT_FLOOR)
+        rate, start = line(amplitude + (logs - amplitude - exp1(x) / 2) / slope, weights, times)
+    return relaxation(rate, sigma * np.exp(start), mask)
+
+
+def line(values: np.ndarray, weights: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """R2* within its limits and ln S0, both (V,), of the weighted line through values (V, E) = ln S0 − R2* TE."""
+    total = weights.sum(axis=1)
+    mean_time, mean = weights @ times / total, (weights * values).sum(axis=1) / total
+    lever = weights * (times - mean_time[:, None])
+    rate = within_limits(-(lever * (values - mean[:, None])).sum(axis=1) / np.maximum((lever * times).sum(axis=1), 1e-300))
+    return rate, mean + rate * mean_time
