@@ -1,36 +1,40 @@
 #!/usr/bin/env python3
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from chiflow.combine import SMOOTHING_MM, remove_offset
-from chiflow.core.cli import AcquisitionFile, MagnitudeFile, OutFile, PhaseFile, execute
+from chiflow.combine import SMOOTHING_MM, combine
+from chiflow.core.cli import AcquisitionFile, OutFile, execute, warn
 from chiflow.core.contracts import Acquisition, Record
-from chiflow.core.nifti import load, load_like, save
-from chiflow.core.signal_mask import signal_mask
+from chiflow.core.nifti import Image, load_parts, read_header, require_same_grid, save
 
 
 def main(
-    phase: PhaseFile,
-    magnitude: MagnitudeFile,
+    phase: Annotated[Path, typer.Option(help="Phase in rad, 4D (X, Y, Z, echoes), or 5D (…, coils) when the coils are not combined.")],
+    magnitude: Annotated[Path, typer.Option(help="Magnitude, any unit, of the same form.")],
     acquisition: AcquisitionFile,
     out: OutFile,
-    smoothing_mm: Annotated[float, typer.Option(help="Gaussian σ in mm that smooths the phase offset.")] = SMOOTHING_MM,
+    out_magnitude: Annotated[Path, typer.Option(help="Output: 4D magnitude, of all coils together.")],
+    smoothing_mm: Annotated[float, typer.Option(help="Gaussian σ in mm that smooths the phase offset of the coils.", min=0.1)] = SMOOTHING_MM,
 ) -> None:
-    """Remove the phase offset that the receive coils leave (MCPC-3D-S), so that phase is proportional to echo time.
+    """Combine the coils and remove their phase offset (MCPC-3D-S), so that phase is proportional to echo time.
 
-    In: phase (rad) and magnitude of all echoes, 4D. Out: phase in rad, wrapped, 4D.
+    A bipolar readout is found from three echoes and corrected. A single echo keeps its offset, with a warning.
+    Out: wrapped phase in rad and magnitude, 4D.
     """
     acquired = Acquisition.read(acquisition)
-    phases = load(phase, dimensions=(4,))
-    magnitudes = load_like(magnitude, phases, dimensions=(4,))
+    headers = [read_header(path) for path in (phase, magnitude)]
+    phases, magnitudes = (Image(header.dataobj, header.affine, path) for header, path in zip(headers, (phase, magnitude)))
+    require_same_grid(magnitudes, phases)
     for image in (phases, magnitudes):
         acquired.require_echoes(image)
-    mask = signal_mask(magnitudes.data)
-    voxel_size = acquired.geometry(phases).voxel_size
-    combined, _ = remove_offset(phases.data, magnitudes.data, mask, acquired.echo_times_s, voxel_size, smoothing_mm=smoothing_mm)
-    save(out, combined, phases)
-    Record(stage="combine", method="mcpc-3d-s", parameters={"SmoothingMm": smoothing_mm}, units="rad").write_beside(out)
+    coils, voxel_size = lambda: zip(load_parts(magnitude), load_parts(phase), strict=True), acquired.geometry(phases).voxel_size
+    result = combine(coils, acquired.echo_times_s, voxel_size, smoothing_mm=smoothing_mm, difference=acquired.phase_kind == "difference")
+    save(out_magnitude, result.magnitude, phases)
+    save(out, result.phase, phases)
+    parameters, warnings = {"SmoothingMm": smoothing_mm}, [warn(text) for text in result.warnings]
+    Record(stage="combine", method="mcpc-3d-s", parameters=parameters, units="rad", figures=result.figures, warnings=warnings).write_beside(out)
 
 
 if __name__ == "__main__":
