@@ -125,7 +125,7 @@ class Record(Contract):
     software: dict[str, str] = {}
 
     def write_beside(self, output: Path) -> None:
-        """Write the record beside an image: chi.nii → chi.json."""
+        """Write the record beside an image, chi.nii → chi.json, with the versions of the software behind it."""
         self.software = software_versions() | self.software
         self.write(record_path(output))
 
@@ -186,7 +186,7 @@ class Runs(Contract):
 
 def record_path(output: Path) -> Path:
     """Where the record of an image stands."""
-    return Path(output).with_name(Path(output).name.removesuffix(".gz").removesuffix(".nii") + ".json")
+    return Path(output).with_name(Path(output).name.removesuffix(".gz").removesuffix(".nii").removesuffix(".json") + ".json")
 
 
 def software_versions() -> dict[str, str]:
