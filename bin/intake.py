@@ -2,31 +2,35 @@
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from chiflow.core.cli import execute
-from chiflow.core.nifti import Image, save
+from chiflow.core.nifti import Image, parts_writer
 from chiflow.intake import take_in
 
 
 def main(
     files: Annotated[list[Path], typer.Argument(help="Images and sidecars of one run: …_echo-<n>_part-<mag|phase|real|imag>_MEGRE.nii[.gz] and .json.")],
     id: Annotated[str, typer.Option(help="BIDS name of the run: sub-<label>[_ses-<label>][_run-<n>].")],
-    out_magnitude: Annotated[Path, typer.Option(help="Output: 4D magnitude, one echo after the other.")],
-    out_phase: Annotated[Path, typer.Option(help="Output: 4D phase in rad, −π … π, paramagnetic positive.")],
+    out_magnitude: Annotated[Path, typer.Option(help="Output: 4D magnitude, one echo after the other (5D: one coil after the other).")],
+    out_phase: Annotated[Path, typer.Option(help="Output: 4D (5D) phase in rad, −π … π, paramagnetic positive.")],
     out_acquisition: Annotated[Path, typer.Option(help="Output: acquisition.json (s, T, MHz, mm) with the phase convention that was found.")],
     inherited: Annotated[list[Path] | None, typer.Option(help="Sidecar of a level above, the most general first; can be repeated.")] = None,
     sign: Annotated[str, typer.Option(help="Sign of the phase: auto (GE runs backwards and is reversed), keep or reverse.")] = "auto",
 ) -> None:
-    """Check a run and bring it into one form: 4D magnitude, 4D phase in rad, acquisition.json.
+    """Check a run and bring it into one form: 4D magnitude, 4D phase in rad, acquisition.json; 5D where coils (coil-<n>) are not combined.
 
     Sidecars give EchoTime (s) and MagneticFieldStrength (T) or ImagingFrequency (MHz). The unit of the phase is judged from its levels: rad,
-    rad × 1000, or levels of an integer phase. Whatever cannot be used is refused with one line that names the file.
+    rad × 1000, or levels of an integer phase. The difference of two phases (EchoTime1, EchoTime2) and the magnitudes of its echoes become one
+    echo at TE2 − TE1. Whatever cannot be used is refused with one line that names the file.
     """
     scan = take_in(files, inherited or [], id, sign)
-    like = Image(scan.magnitude, scan.affine, files[0])
-    save(out_magnitude, scan.magnitude, like)
-    save(out_phase, scan.phase, like)
+    like = Image(np.empty(0), scan.affine, files[0])
+    with parts_writer(out_magnitude, len(scan), like) as write_magnitude, parts_writer(out_phase, len(scan), like) as write_phase:
+        for magnitude, phase in scan:
+            write_magnitude(magnitude)
+            write_phase(phase)
     scan.acquisition.write(out_acquisition)
 
 

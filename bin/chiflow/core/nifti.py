@@ -6,7 +6,7 @@ the target, then a rename. What is gzipped carries no time and no name, so equal
 
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,18 +131,29 @@ def save_parts(path: Path, parts: Iterable[np.ndarray], count: int, like: Image)
     The name ends in .nii: what is gzipped cannot be read coil by coil. Raises ChiflowError when there are more or fewer coils, or the
     shape of one differs.
     """
-    path = Path(path)
-    shape = None
+    with parts_writer(path, count, like) as write:
+        for data in parts:
+            write(data)
+
+
+@contextmanager
+def parts_writer(path: Path, count: int, like: Image) -> Iterator[Callable[[np.ndarray], None]]:
+    """save_parts for several files side by side: gives the function that writes the next coil."""
+    shapes = []
     with _written(path) as stream:
-        for number, data in enumerate(parts, 1):
-            if shape is None:
-                shape = data.shape
-                stream.write(_header(shape if count == 1 else (*shape, count), like))
-            if data.shape != shape or number > count:
-                raise ChiflowError(f"{path}: part {number} has shape {data.shape}, expected {count} parts of {shape}")
-            stream.write(np.asarray(data, np.float32).tobytes(order="F"))
-        if shape is None or number < count:
-            raise ChiflowError(f"{path}: {0 if shape is None else number} parts, expected {count}")
+
+        def write(data: np.ndarray) -> None:
+            shapes.append(data.shape)
+            if len(shapes) > count or data.shape != shapes[0]:
+                raise ChiflowError(f"{path}: part {len(shapes)} has shape {data.shape}, expected {count} parts of {shapes[0]}")
+            if len(shapes) == 1:
+                stream.write(_header(data.shape if count == 1 else (*data.shape, count), like))
+            for volume in np.moveaxis(data, -1, 0):
+                stream.write(np.asarray(volume, np.float32).tobytes(order="F"))
+
+        yield write
+        if len(shapes) < count:
+            raise ChiflowError(f"{path}: {len(shapes)} parts, expected {count}")
 
 
 def _header(shape: tuple[int, ...], like: Image) -> bytes:

@@ -1,5 +1,6 @@
-"""One run in one form: 4D magnitude, 4D phase in rad, acquisition.json; or one line that says why not."""
+"""One run in one form: magnitude, phase in rad, acquisition.json; or one line that says why not."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,22 +11,40 @@ from chiflow.core.contracts import Acquisition
 from chiflow.core.errors import ChiflowError
 from chiflow.core.geometry import geometry_of
 from chiflow.intake.acquired import acquired
-from chiflow.intake.levels import phase_scale
-from chiflow.intake.signal import flip_slices, from_complex, from_polar
+from chiflow.intake.coils import Coils
+from chiflow.intake.place import placed
+from chiflow.intake.slices import turn_slices
 from chiflow.intake.sources import read_sources
-from chiflow.intake.volumes import load_volumes
 
 SIGNS = ("auto", "keep", "reverse")
 
 
 @dataclass(frozen=True)
 class Scan:
-    """magnitude and phase (X, Y, Z, E) float32, phase in rad from −π to π, affine (4, 4) in mm, and how it was acquired."""
+    """The coils of a run (one when they are combined), their affine (4, 4) in mm, and how it was acquired.
 
-    magnitude: np.ndarray
-    phase: np.ndarray
+    Iterating gives magnitude and phase (X, Y, Z, E) float32 of each coil, phase in rad from −π to π.
+    """
+
+    coils: Coils
+    flipped_axis: int | None
+    sign: int
     affine: np.ndarray
     acquisition: Acquisition
+
+    def __len__(self) -> int:
+        return len(self.coils)
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        return map(self._coil, range(len(self)))
+
+    def _coil(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        magnitude, phase = self.coils.signal(number)
+        if self.flipped_axis is not None:
+            turn_slices(phase, self.flipped_axis)
+        if self.sign < 0:
+            np.negative(phase, out=phase)
+        return magnitude, phase
 
 
 def take_in(files: list[Path], inherited: list[Path], run: str, sign: str = "auto") -> Scan:
@@ -39,36 +58,30 @@ def take_in(files: list[Path], inherited: list[Path], run: str, sign: str = "aut
     require_run_id(run)
     sources = read_sources(files, inherited)
     facts = acquired(sources)
-    first, second = sources
-    volumes = load_volumes([*first, *second])
-    ones, twos = volumes[:len(first)], volumes[len(first):]
-    if first[0].part == "real":
-        magnitude, phase = from_complex(ones, twos)
-        convention = {"From": "real and imaginary part"}
-    else:
-        scale = phase_scale(twos)
-        magnitude, phase = from_polar(ones, twos, scale)
-        convention = {"From": "phase", "Scale": scale.name}
-    convention |= _vendor_convention(magnitude, phase, str(facts.get("Manufacturer", "")), sign)
-    affine = ones[0].affine
-    geometry = geometry_of(affine, magnitude.shape)
-    facts |= {
+    coils = Coils(sources)
+    axis = coils.flipped_axis()
+    factor, reason = _sign(str(facts.get("Manufacturer", "")), sign)
+    geometry = geometry_of(coils.affine, coils.shape)
+    facts |= placed(coils.affine, sources.all[0].sidecar) | {
         "Id": run,
         "B0Direction": [round(b, 9) for b in geometry.b0],
         "VoxelSize": [round(v, 6) for v in geometry.voxel_size],
         "Shape": list(geometry.shape),
-        "PhaseConvention": convention,
-        "Sources": sorted({source.path.name for source in [*first, *second]}),
+        "PhaseConvention": coils.found | {
+            "Sign": factor,
+            "SignReason": reason,
+            "FlippedSlices": "none" if axis is None else f"every other one along {'ijk'[axis]}",
+        },
+        "Sources": sorted({source.path.name for source in sources.all}),
     }
-    return Scan(magnitude, phase, affine, Acquisition.model_validate(facts))
+    return Scan(coils, axis, factor, coils.affine, Acquisition.model_validate(facts))
 
 
-def _vendor_convention(magnitude: np.ndarray, phase: np.ndarray, manufacturer: str, sign: str) -> dict:
-    """Correct, in place, what one vendor does otherwise: alternate slices with the sign flipped, and the phase running backwards."""
+def _sign(manufacturer: str, sign: str) -> tuple[int, str]:
+    """What the phase is multiplied by, and why."""
     vendor = manufacturer.strip().upper()
-    is_ge = vendor.startswith("GE")
-    axis = flip_slices(magnitude, phase) if is_ge or not vendor else None
-    reverse = sign == "reverse" or (sign == "auto" and is_ge)
-    if reverse:
-        np.negative(phase, out=phase)
-    return {"Sign": -1 if reverse else 1, "FlippedSlices": "none" if axis is None else f"every other one along {'ijk'[axis]}"}
+    if sign != "auto":
+        return (-1 if sign == "reverse" else 1), f"--sign {sign}"
+    if vendor.startswith("GE"):
+        return -1, "phase of GE runs backwards"
+    return 1, f"phase of {manufacturer.strip()} is paramagnetic positive" if vendor else "vendor unknown: kept as stored"

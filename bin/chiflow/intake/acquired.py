@@ -3,9 +3,8 @@
 from chiflow.core.contracts import LONGEST_ECHO_S
 from chiflow.core.errors import ChiflowError
 from chiflow.core.units import larmor_frequency_mhz
-from chiflow.intake.sources import Source
+from chiflow.intake.sources import SAME_TIME_S, Source, Sources
 
-SAME_TIME_S = 1e-5
 FREQUENCY_TOLERANCE = 0.1  # a "3 T" runs 3.6 % below its name; more than a tenth is another unit or another nucleus
 CARRIED_KEYS = """
     Manufacturer ManufacturersModelName SoftwareVersions MRAcquisitionType ScanningSequence SequenceVariant ScanOptions SequenceName
@@ -15,32 +14,54 @@ CARRIED_KEYS = """
 """.split()
 
 
-def acquired(sources: tuple[list[Source], list[Source]]) -> dict:
+def acquired(sources: Sources) -> dict:
     """Echo times (s), field strength (T), imaging frequency (MHz) and what is worth carrying on, by their BIDS names.
 
     Raises ChiflowError naming the file whose sidecar misses a key or gives another unit.
     """
-    first, second = sources
-    times = [_echo_time(source) for source in first]
-    for echo, other in zip(times, second):
-        if abs(_echo_time(other) - echo) > SAME_TIME_S:
-            raise ChiflowError(f"{other.path}: EchoTime {_echo_time(other)} s, but {echo} s in its {first[0].part} image")
-    for source, earlier, later in zip(first[1:], times, times[1:]):
-        if later <= earlier:
-            raise ChiflowError(f"{source.path}: EchoTime {later} s does not follow {earlier} s of echo {source.echo - 1}")
-    facts = {"EchoTimes": times} | _field(first[0], [*first, *second])
+    first, second = sources.coils[0]
+    times = _difference_times(first, second[0]) if sources.kind == "difference" else _echo_times(sources)
+    facts = times | {"PhaseKind": sources.kind, "Coils": len(sources.coils)} | _field(first[0], sources.all)
     return facts | {key: first[0].sidecar[key] for key in CARRIED_KEYS if first[0].sidecar.get(key) is not None}
 
 
-def _echo_time(source: Source) -> float:
-    time = _number(source, "EchoTime")
+def _echo_times(sources: Sources) -> dict:
+    """EchoTimes of the first part, alike in all parts and coils, and rising."""
+    first = sources.coils[0][0]
+    times = [_time(source) for source in first]
+    for coil in sources.coils:
+        for part in coil:
+            for source, time in zip(part, times):
+                if abs(_time(source) - time) > SAME_TIME_S:
+                    raise ChiflowError(f"{source.path}: EchoTime {_time(source)} s, but {time} s in its {first[0].part} image")
+    for source, earlier, later in zip(first[1:], times, times[1:]):
+        if later <= earlier:
+            raise ChiflowError(f"{source.path}: EchoTime {later} s does not follow {earlier} s of echo {source.echo - 1}")
+    return {"EchoTimes": times}
+
+
+def _difference_times(magnitudes: list[Source], difference: Source) -> dict:
+    """A difference of two phases is one echo at TE2 − TE1: its offset is gone."""
+    times = [_time(difference, "EchoTime1"), _time(difference, "EchoTime2")]
+    if times[1] <= times[0]:
+        raise ChiflowError(f"{difference.path}: EchoTime2 {times[1]} s does not follow EchoTime1 {times[0]} s")
+    for number, source in enumerate(magnitudes):
+        here = _number(source, "EchoTime")
+        if number > 1 or (here is not None and all(abs(here - time) > SAME_TIME_S for time in times)):
+            text = f"the one phase is the difference of TE {times[0]} and {times[1]} s: add the phase of each echo, or leave this echo out"
+            raise ChiflowError(f"{source.path}: echo {source.echo} has no phase image, {text}")
+    return {"EchoTimes": [round(times[1] - times[0], 9)], "SourceEchoTimes": times}
+
+
+def _time(source: Source, key: str = "EchoTime") -> float:
+    time = _number(source, key)
     if time is None:
-        what = "EchoTime (s) is missing in its sidecar" if source.sidecar else "there is no JSON sidecar beside it"
+        what = f"{key} (s) is missing in its sidecar" if source.sidecar else "there is no JSON sidecar beside it"
         raise ChiflowError(f"{source.path}: {what}")
     if time > LONGEST_ECHO_S:
-        raise ChiflowError(f"{source.path}: EchoTime {time:g} looks like milliseconds, BIDS wants seconds")
+        raise ChiflowError(f"{source.path}: {key} {time:g} looks like milliseconds, BIDS wants seconds")
     if time <= 0:
-        raise ChiflowError(f"{source.path}: EchoTime {time:g} s is not positive")
+        raise ChiflowError(f"{source.path}: {key} {time:g} s is not positive")
     return time
 
 

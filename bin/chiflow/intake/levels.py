@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from chiflow.core.errors import ChiflowError
 from chiflow.core.units import TWO_PI
-from chiflow.intake.volumes import Volume
+from chiflow.intake.volumes import Levels
 
 FULL = 0.9  # share of a turn that a whole image reaches: noise outside the head fills it
 BEYOND = 1.02  # rounding and interpolation may step over the end
@@ -27,7 +27,7 @@ class Scale:
     raw: bool = False
 
 
-LEVELS = (
+SCALES = (
     Scale("rad", TWO_PI),
     Scale("rad, from 0 to 2π", TWO_PI, TWO_PI / 2),
     Scale("rad × 1000", 1000 * TWO_PI),
@@ -41,25 +41,25 @@ LEVELS = (
 STORED_RADIANS = Scale("rad as stored, the header's scaling is not applied", TWO_PI, raw=True)
 
 
-def phase_scale(phases: list[Volume]) -> Scale:
-    """The scale that all echoes of a run share. Raises ChiflowError naming the file when the levels are no phase, or not alike."""
-    found = {volume.path: _scale_of(*volume.range) for volume in phases}
+def phase_scale(phases: list[Levels]) -> Scale:
+    """The scale that all echoes (and coils) of a run share. Raises ChiflowError naming the file when the levels are no phase, or not alike."""
+    found = {levels.path: _scale_of(*levels.range) for levels in phases}
     known = {scale for scale in found.values() if scale}
     if len(known) > 1:
         odd = next(path for path, scale in found.items() if scale and scale != found[phases[0].path])
         raise ChiflowError(f"{odd}: phase in {found[odd].name}, unlike the echoes before it: scale them alike")
-    if not known and all(volume.raw.dtype.kind == "f" and _fits(STORED_RADIANS, volume.low, volume.high) for volume in phases):
+    if not known and all(levels.kind == "f" and _fits(STORED_RADIANS, levels.low, levels.high) for levels in phases):
         return STORED_RADIANS
     scale = known.pop() if known else _narrow_scale(phases)
-    for volume in phases:
-        low, high = volume.range
-        if not found[volume.path] and known and not _inside(scale, low, high):
-            raise ChiflowError(f"{volume.path}: values from {low:g} to {high:g}, but the other echoes are in {scale.name}")
+    for levels in phases:
+        low, high = levels.range
+        if not found[levels.path] and known and not _inside(scale, low, high):
+            raise ChiflowError(f"{levels.path}: values from {low:g} to {high:g}, but the other echoes are in {scale.name}")
     return scale
 
 
 def _scale_of(low: float, high: float) -> Scale | None:
-    return next((scale for scale in LEVELS if _fits(scale, low, high)), None)
+    return next((scale for scale in SCALES if _fits(scale, low, high)), None)
 
 
 def _fits(scale: Scale, low: float, high: float) -> bool:
@@ -72,14 +72,14 @@ def _inside(scale: Scale, low: float, high: float) -> bool:
     return low >= scale.middle - half and high <= scale.middle + half
 
 
-def _narrow_scale(phases: list[Volume]) -> Scale:
+def _narrow_scale(phases: list[Levels]) -> Scale:
     """A phase that fills no turn (no noise, or masked) is in rad when it is given as broken numbers within one."""
-    low, high = min(volume.range[0] for volume in phases), max(volume.range[1] for volume in phases)
-    broken = all(volume.raw.dtype.kind == "f" or volume.slope != 1 for volume in phases)
-    if broken and high - low >= LEAST_RADIANS and _inside(LEVELS[0], low, high):
-        return LEVELS[0]
-    if broken and high - low >= LEAST_RADIANS and _inside(LEVELS[1], low, high):
-        return LEVELS[1]
+    low, high = min(levels.range[0] for levels in phases), max(levels.range[1] for levels in phases)
+    broken = all(levels.kind == "f" or levels.slope != 1 for levels in phases)
+    if broken and high - low >= LEAST_RADIANS and _inside(SCALES[0], low, high):
+        return SCALES[0]
+    if broken and high - low >= LEAST_RADIANS and _inside(SCALES[1], low, high):
+        return SCALES[1]
     what = f"values from {low:g} to {high:g} are neither rad nor rad × 1000 nor all levels of an integer phase"
     if HZ_RANGE[0] < max(-low, high) < HZ_RANGE[1] and low < 0 < high:
         raise ChiflowError(f"{phases[0].path}: {what}; {LIKE_HZ}")

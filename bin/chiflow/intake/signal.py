@@ -1,4 +1,8 @@
-"""Magnitude and phase of all echoes, from polar or from Cartesian images."""
+"""Magnitude and phase of the echoes of one coil, from polar or from Cartesian images, or from the difference of two phases.
+
+    S = M exp(iφ)                                         of an echo
+    φ2 − φ1 with M = (1/M1² + 1/M2²)^(−1/2)               of a difference: its phase noise is σ/M, as that of an echo
+"""
 
 import numpy as np
 
@@ -9,24 +13,35 @@ from chiflow.intake.volumes import Volume
 
 LARGEST_PHASE = np.nextafter(np.float32(np.pi), np.float32(0))  # float32(π) is larger than π
 NEGATIVE = 0.01  # share of the maximum: interpolation undershoots, a magnitude is not negative
-OPPOSITE = -0.5  # cosine between neighbouring slices: −0.8 … −1 when they are flipped, above 0.9 when not
-MOST_SLICES = 0.8
-SAMPLES = 64  # along each side of a slice: enough to see its sign
+Arrays = tuple[np.ndarray, np.ndarray]
 
 
-def from_polar(magnitudes: list[Volume], phases: list[Volume], scale: Scale) -> tuple[np.ndarray, np.ndarray]:
+def from_polar(magnitudes: list[Volume], phases: list[Volume], scale: Scale) -> Arrays:
     """Magnitude and phase (X, Y, Z, E) float32, phase in rad from −π to π.
 
     Raises ChiflowError naming the file when a magnitude is negative, or not a number where there is signal.
     """
     magnitude, phase = _empty_pair(magnitudes)
     for echo, (one, two) in enumerate(zip(magnitudes, phases)):
-        if one.range[0] < -NEGATIVE * one.range[1]:
-            raise ChiflowError(f"{one.path}: values from {one.range[0]:g} to {one.range[1]:g}, a magnitude is not negative")
-        magnitude[..., echo] = one.values
+        magnitude[..., echo] = _magnitude(one)
         phase[..., echo] = radians(two, scale)
         _fill_outside(magnitude[..., echo], phase[..., echo], one, two)
-    np.maximum(magnitude, 0, out=magnitude)
+    return magnitude, phase
+
+
+def from_difference(magnitudes: list[Volume], difference: Volume, scale: Scale) -> Arrays:
+    """Magnitude and phase (X, Y, Z, 1) float32 of a phase difference and the magnitudes of its echoes, or of one for both.
+
+    Raises ChiflowError as `from_polar` does.
+    """
+    magnitude, phase = _empty_pair([difference])
+    phase[..., 0] = radians(difference, scale)
+    ones = [_magnitude(volume) for volume in magnitudes]
+    for one, volume in zip(ones, magnitudes):
+        _fill_outside(one, phase[..., 0], volume, difference)
+    one, two = ones[0], ones[-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        magnitude[..., 0] = np.nan_to_num(one / np.hypot(one / two, 1), nan=0, posinf=0)
     return magnitude, phase
 
 
@@ -34,7 +49,7 @@ def radians(volume: Volume, scale: Scale) -> np.ndarray:
     """Phase in rad from −π to π, (X, Y, Z) float32: φ = 2π (v − v0) / P."""
     factor, shift = TWO_PI / scale.period, -TWO_PI * scale.zero / scale.period
     if not scale.raw:
-        factor, shift = factor * volume.slope, shift + factor * volume.intercept
+        factor, shift = factor * volume.levels.slope, shift + factor * volume.levels.intercept
     phase = volume.raw.astype(np.float32)
     phase *= np.float32(factor)
     phase += np.float32(shift)
@@ -42,7 +57,7 @@ def radians(volume: Volume, scale: Scale) -> np.ndarray:
     return np.clip(phase, -LARGEST_PHASE, LARGEST_PHASE, out=phase)
 
 
-def from_complex(reals: list[Volume], imaginaries: list[Volume]) -> tuple[np.ndarray, np.ndarray]:
+def from_complex(reals: list[Volume], imaginaries: list[Volume]) -> Arrays:
     """Magnitude and phase (X, Y, Z, E) float32 of real and imaginary images. Raises ChiflowError naming a file with NaN."""
     magnitude, phase = _empty_pair(reals)
     for echo, (real, imaginary) in enumerate(zip(reals, imaginaries)):
@@ -55,22 +70,14 @@ def from_complex(reals: list[Volume], imaginaries: list[Volume]) -> tuple[np.nda
     return magnitude, phase
 
 
-def flip_slices(magnitude: np.ndarray, phase: np.ndarray) -> int | None:
-    """Turn every other slice by π, in place, along the axis on which neighbouring slices have opposite signs; the axis, None without one."""
-    for axis in range(3):
-        some = tuple(slice(None, None, 1 if a == axis else max(1, n // SAMPLES)) for a, n in enumerate(phase.shape[:3])) + (0,)
-        slices = np.moveaxis(magnitude[some] * np.exp(1j * phase[some]), axis, 0)
-        products = np.conj(slices[:-1]) * slices[1:]
-        cosine = products.sum(axis=(1, 2)).real / np.maximum(np.abs(products).sum(axis=(1, 2)), 1e-30)
-        if np.mean(cosine < OPPOSITE) >= MOST_SLICES:
-            odd = np.moveaxis(phase, axis, 0)[1::2]
-            odd += np.where(odd > 0, -np.pi, np.pi).astype(np.float32)
-            np.clip(odd, -LARGEST_PHASE, LARGEST_PHASE, out=odd)
-            return axis
-    return None
+def _magnitude(volume: Volume) -> np.ndarray:
+    low, high = volume.levels.range
+    if low < -NEGATIVE * high:
+        raise ChiflowError(f"{volume.path}: values from {low:g} to {high:g}, a magnitude is not negative")
+    return np.maximum(volume.values, 0)
 
 
-def _empty_pair(volumes: list[Volume]) -> tuple[np.ndarray, np.ndarray]:
+def _empty_pair(volumes: list[Volume]) -> Arrays:
     shape = (*volumes[0].raw.shape, len(volumes))
     return np.empty(shape, np.float32, order="F"), np.empty(shape, np.float32, order="F")
 

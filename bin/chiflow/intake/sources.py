@@ -1,4 +1,4 @@
-"""Which file is which echo of which part, and what its sidecars say (BIDS inheritance: the nearest wins)."""
+"""Which file is which echo of which part and coil, and what its sidecars say (BIDS inheritance: the nearest wins)."""
 
 import re
 from collections.abc import Iterable
@@ -10,44 +10,65 @@ from chiflow.core.contracts import read_json
 from chiflow.core.errors import ChiflowError
 
 PARTS = ("mag", "phase", "real", "imag")
-NOT_PHASE = "is a field map in Hz made by the scanner, not phase: the phase of each echo is needed"
+FIELD_MAP_NAMES = {"magnitude1": ("mag", 1), "magnitude2": ("mag", 2), "phasediff": ("phase", 2), "phase1": ("phase", 1), "phase2": ("phase", 2)}
+NOT_PHASE = "is a field map in Hz made by the scanner, not phase: give the phase images of the echoes"
+SAME_TIME_S = 1e-5
 
 
 @dataclass(frozen=True)
 class Source:
-    """An echo of a part: its file, which volume of a 4D file, and its sidecar with everything that it inherits."""
+    """An echo of a part: its file, which volume of a 4D file, and its sidecar with everything that it inherits; coil 0 is all combined."""
 
     path: Path
     part: str
     echo: int
     sidecar: dict
     volume: int | None = None
+    coil: int = 0
 
 
-def read_sources(files: list[Path], inherited: list[Path]) -> tuple[list[Source], list[Source]]:
-    """Magnitude and phase, or real and imaginary part: the echoes of each in order.
+Pair = tuple[list[Source], list[Source]]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Magnitude and phase, or real and imaginary part: the echoes of each in order, for each coil.
+
+    With `kind` "difference" the second is one phase difference, the first the magnitudes of its echoes, one or two.
+    """
+
+    kind: str
+    coils: list[Pair]
+
+    @property
+    def all(self) -> list[Source]:
+        """Every source, the first coil first."""
+        return [source for first, second in self.coils for source in (*first, *second)]
+
+
+def read_sources(files: list[Path], inherited: list[Path]) -> Sources:
+    """The sources of one run.
 
     `inherited` are the sidecars of the levels above, the most general first. Raises ChiflowError when a part or an echo is missing or double.
     """
     beside = sorted((path for path in files if path.name.endswith(".json")), key=lambda path: len(entities(path.name)))
-    sidecars = [(entities(path.name), read_sidecar(path)) for path in [*inherited, *beside]]
+    sidecars = [(path, read_sidecar(path)) for path in [*inherited, *beside]]
     images = sorted(path for path in files if re.search(r"\.nii(\.gz)?$", path.name))
     if not images:
         raise ChiflowError("no image among the files of the run: expected …_echo-<n>_part-<mag|phase|real|imag>_MEGRE.nii or .nii.gz")
     sources = [source for path in images for source in _sources_of(path, sidecars)]
-    left, right = _two_parts(sources)
-    first, second = (_echoes([source for source in sources if source.part == part]) for part in (left, right))
-    for some, others, other_part in ((first, second, right), (second, first, left)):
-        missing = sorted(set(some) - set(others))
-        if missing:
-            raise ChiflowError(f"{some[missing[0]].path}: echo {missing[0]} has no {other_part} image, add it or leave the echo out")
-    numbers = sorted(first)
-    gap = next((n for n in range(1, numbers[-1]) if n not in first), None)
-    if gap is not None:
-        raise ChiflowError(f"{first[numbers[-1]].path}: echo {gap} of {numbers[-1]} is missing, add its images or number the echoes anew")
-    if len(numbers) < 2:
-        raise ChiflowError(f"{first[numbers[0]].path}: the only echo, at least two are needed for a field map")
-    return [first[n] for n in numbers], [second[n] for n in numbers]
+    combined = [source for source in sources if not source.coil]
+    if combined and len(combined) < len(sources):
+        raise ChiflowError(f"{combined[0].path}: combined and single coils in one run, keep one of the two")
+    parts = _two_parts(sources)
+    by_coil = [[source for source in sources if source.coil == coil] for coil in sorted({source.coil for source in sources})]
+    if len(by_coil) == 1 and _is_difference([source for source in sources if source.part == "phase"]):
+        return Sources("difference", [_difference(sources)])
+    coils = [_pair(some, parts) for some in by_coil]
+    for first, _ in coils[1:]:
+        if len(first) != len(coils[0][0]):
+            raise ChiflowError(f"{first[0].path}: {len(first)} echoes, but coil {coils[0][0][0].coil} has {len(coils[0][0])}")
+    return Sources("echo", coils)
 
 
 def read_sidecar(path: Path) -> dict:
@@ -58,23 +79,31 @@ def read_sidecar(path: Path) -> dict:
     return content
 
 
-def _sources_of(path: Path, sidecars: Iterable[tuple[dict, dict]]) -> list[Source]:
-    named = entities(path.name)
+def _sources_of(path: Path, sidecars: Iterable[tuple[Path, dict]]) -> list[Source]:
+    named, suffix = entities(path.name), _suffix(path)
     sidecar = {}
-    for its_entities, content in sidecars:
-        if all(named.get(key) == value for key, value in its_entities.items()):
+    for beside, content in sidecars:
+        if _suffix(beside) == suffix and all(named.get(key) == value for key, value in entities(beside.name).items()):
             sidecar |= content
-    part = named.get("part", "mag")
+    part, number = FIELD_MAP_NAMES.get(suffix, (named.get("part", "mag"), named.get("echo", "1")))
     if part not in PARTS:
         raise ChiflowError(f"{path}: part-{part} is not one of {', '.join(PARTS)}")
     _refuse_field_map(path, sidecar)
+    coil = _number(path, "coil", named["coil"]) if "coil" in named else 0
     times = sidecar.get("EchoTime")
     if "echo" not in named and isinstance(times, list):
-        return [Source(path, part, i + 1, sidecar | {"EchoTime": time, "EchoTimes": times}, i) for i, time in enumerate(times)]
-    echo = named.get("echo", "1")
-    if not echo.isdecimal() or int(echo) < 1:
-        raise ChiflowError(f"{path}: echo-{echo} is not a number from 1")
-    return [Source(path, part, int(echo), sidecar)]
+        return [Source(path, part, i + 1, sidecar | {"EchoTime": time, "EchoTimes": times}, i, coil) for i, time in enumerate(times)]
+    return [Source(path, part, _number(path, "echo", str(number)), sidecar, coil=coil)]
+
+
+def _suffix(path: Path) -> str:
+    return path.name.split(".")[0].split("_")[-1]
+
+
+def _number(path: Path, entity: str, value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise ChiflowError(f"{path}: {entity}-{value} is not a number from 1")
+    return int(value)
 
 
 def _refuse_field_map(path: Path, sidecar: dict) -> None:
@@ -94,6 +123,35 @@ def _two_parts(sources: list[Source]) -> tuple[str, str]:
         return "mag", "phase"
     missing = {"phase": "mag", "mag": "phase", "real": "imag", "imag": "real"}[sorted(there & set(PARTS), key=PARTS.index)[-1]]
     raise ChiflowError(f"{sources[0].path}: no part-{missing} image beside it; magnitude and phase (or real and imag) of each echo are needed")
+
+
+def _pair(sources: list[Source], parts: tuple[str, str]) -> Pair:
+    """The echoes of both parts of one coil."""
+    left, right = parts
+    first, second = (_echoes([source for source in sources if source.part == part]) for part in parts)
+    for some, others, other_part in ((first, second, right), (second, first, left)):
+        missing = sorted(set(some) - set(others))
+        if missing:
+            raise ChiflowError(f"{some[missing[0]].path}: echo {missing[0]} has no {other_part} image, add it or leave the echo out")
+    numbers = sorted(first)
+    gap = next((n for n in range(1, numbers[-1]) if n not in first), None)
+    if gap is not None and len(numbers) > 1:
+        raise ChiflowError(f"{first[numbers[-1]].path}: echo {gap} of {numbers[-1]} is missing, add its images or number the echoes anew")
+    return [first[n] for n in numbers], [second[n] for n in numbers]
+
+
+def _is_difference(phases: list[Source]) -> bool:
+    """Whether the phase is the difference of two: a lone image at TE2 (or of no time) that names TE1 and TE2. Echoes of Siemens name them too."""
+    one, two, here = (phases[0].sidecar.get(key) for key in ("EchoTime1", "EchoTime2", "EchoTime")) if len(phases) == 1 else (None, None, None)
+    if one is None or two is None:
+        return False
+    return here is None or not isinstance(here, int | float) or not isinstance(two, int | float) or abs(here - two) < SAME_TIME_S
+
+
+def _difference(sources: list[Source]) -> Pair:
+    """The magnitudes of the echoes between which a phase difference is taken, and the difference."""
+    magnitudes = _echoes([source for source in sources if source.part == "mag"])
+    return [magnitudes[n] for n in sorted(magnitudes)], [source for source in sources if source.part == "phase"]
 
 
 def _echoes(sources: list[Source]) -> dict[int, Source]:

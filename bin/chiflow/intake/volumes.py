@@ -14,22 +14,15 @@ THREADS = 4
 
 
 @dataclass(frozen=True)
-class Volume:
-    """An echo of a part: raw (X, Y, Z) as stored, value = slope · raw + intercept, and the range of the finite raw values."""
+class Levels:
+    """What is known of an image without its voxels: value = slope · raw + intercept, and the range of the finite raw values."""
 
     path: Path
-    raw: np.ndarray
+    kind: str
     slope: float
     intercept: float
-    affine: np.ndarray
     low: float
     high: float
-
-    @property
-    def values(self) -> np.ndarray:
-        """Values as the header scales them, (X, Y, Z) float32."""
-        scaled = self.raw.astype(np.float32)
-        return scaled if (self.slope, self.intercept) == (1, 0) else scaled * np.float32(self.slope) + np.float32(self.intercept)
 
     @property
     def range(self) -> tuple[float, float]:
@@ -38,17 +31,37 @@ class Volume:
         return ends[0], ends[1]
 
 
-def load_volumes(sources: list[Source]) -> list[Volume]:
-    """The volumes of all sources, several files at a time.
+@dataclass(frozen=True)
+class Volume:
+    """An echo of a part: raw (X, Y, Z) as stored, its levels, and the affine (4, 4) in mm."""
 
-    Raises ChiflowError naming the file that is unreadable, flat, empty, infinite, or on another grid than the first.
+    raw: np.ndarray
+    levels: Levels
+    affine: np.ndarray
+
+    @property
+    def path(self) -> Path:
+        """Where it came from."""
+        return self.levels.path
+
+    @property
+    def values(self) -> np.ndarray:
+        """Values as the header scales them, (X, Y, Z) float32."""
+        scaled, levels = self.raw.astype(np.float32), self.levels
+        return scaled if (levels.slope, levels.intercept) == (1, 0) else scaled * np.float32(levels.slope) + np.float32(levels.intercept)
+
+
+def load_volumes(sources: list[Source], like: Image | None = None) -> list[Volume]:
+    """The volumes of all sources, several files at a time, on the grid of `like` or of the first.
+
+    Raises ChiflowError naming the file that is unreadable, flat, empty, infinite, or on another grid.
     """
     paths = list(dict.fromkeys(source.path for source in sources))
     with ThreadPoolExecutor(THREADS) as pool:
         stored = dict(zip(paths, pool.map(_stored, paths)))
         volumes = list(pool.map(lambda source: _volume(source, *stored[source.path]), sources))
-    reference = Image(volumes[0].raw, volumes[0].affine, volumes[0].path)
-    for volume in volumes[1:]:
+    reference = like or Image(volumes[0].raw, volumes[0].affine, volumes[0].path)
+    for volume in volumes:
         require_same_grid(Image(volume.raw, volume.affine, volume.path), reference)
     return volumes
 
@@ -80,7 +93,7 @@ def _volume(source: Source, raw: np.ndarray, slope: float, intercept: float, aff
         raise ChiflowError(f"{path}: every voxel is {slope * low + intercept:g}, there is no image in it")
     if raw.dtype.kind == "f" and np.isinf(raw).any():
         raise ChiflowError(f"{path}: {int(np.isinf(raw).sum())} voxels are infinite")
-    return Volume(path, raw, slope, intercept, affine, low, high)
+    return Volume(raw, Levels(path, raw.dtype.kind, slope, intercept, low, high), affine)
 
 
 def _times(source: Source) -> list:
