@@ -48,7 +48,7 @@ def test_noise_does_not_bias_the_mean_rate(fit):
     times = [*EVEN, 0.028, 0.034]
     magnitude = decay(100, times, s0=1.0, sigma=0.05, shape=(51, 52, 53))  # from the fifth echo on near the noise floor
     r2star = fit(magnitude, everywhere(magnitude), times, 0.05).r2star
-    assert r2star.mean() == pytest.approx(100, abs=0.3)  # loglinear +0.25, arlo +0.20 measured; σ not taken off: arlo −5, weights from M: loglinear −8
+    assert r2star.mean() == pytest.approx(100, abs=0.3)  # +0.25 and +0.20 measured; weights from M: −10; σ not taken off: −5
 
 
 def test_echoes_at_the_noise_floor_do_not_count():

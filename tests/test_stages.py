@@ -28,6 +28,8 @@ CALLS = {
     "background": "--field field.nii --mask mask.nii --acquisition a.json --noise noise.nii --field-unit hz --out local.nii --out-mask eroded.nii",
     "invert": "--field local.nii --mask eroded.nii --acquisition a.json --noise noise.nii --noise-unit hz --out chi.nii --residual residual.nii",
     "relax": "--magnitude magnitude.nii --mask mask.nii --acquisition a.json --out r2star.nii --s0 s0.nii --t2star t2star.nii",
+    "swi": "--phase unwrapped.nii --magnitude magnitude.nii --mask mask.nii --acquisition a.json --out swi.nii --mip minip.nii "
+    "--magnitude-out combined_magnitude.nii",
     "publish": "--acquisition a.json --maps . --out bids",
     "evaluate": "--map chi.nii --truth chi.nii --mask eroded.nii --figure chi.png",
 }
@@ -165,6 +167,7 @@ def bad(folder):
     ("invert", "--out", "file/chi.nii", "cannot be written"),
     ("relax", "--mask", "zero.nii", "zero.nii: the mask is zero everywhere"),
     ("relax", "--method", "magic", "unknown relaxation fit 'magic': choose from loglinear, arlo"),
+    ("swi", "--mask", "moved.nii", "moved.nii: lies up to 5 mm off the grid of unwrapped.nii"),
     ("publish", "--maps", "bids", "chi.nii: no such file"),
     ("publish", "--acquisition", "ms.json", "milliseconds"),
     ("evaluate", "--truth", "moved.nii", "moved.nii: lies up to 5 mm off the grid of chi.nii"),

@@ -1,6 +1,6 @@
 """ARLO: auto-regression on linear operations, for evenly spaced echoes.
 
-An exponential is T2* times its own fall, ∫ S dt = T2* (Sᵢ − Sᵢ₊₂) over two spacings Δ. With Simpson's rule for the integral, aᵢ = Δ/3 (Sᵢ + 4 Sᵢ₊₁ + Sᵢ₊₂),
+An exponential is T2* times its own fall, ∫ S dt = T2* (Sᵢ − Sᵢ₊₂) over two spacings Δ. With Simpson's rule, aᵢ = Δ/3 (Sᵢ + 4 Sᵢ₊₁ + Sᵢ₊₂),
 and dᵢ = Sᵢ − Sᵢ₊₂, the next echo follows from the two before it:
 
     Sᵢ₊₂ = ((T2* − Δ/3) Sᵢ − 4Δ/3 Sᵢ₊₁) / (T2* + Δ/3)

@@ -2,12 +2,12 @@
 
     E[ln M] = ln A + ½ E₁(x),     x = A² / 2σ²,     A = S0 exp(−R2* TE)
 
-holds exactly for a Rician M of amplitude A and noise σ: above the floor ln M has no bias, at the floor it stops to fall. Its slope in ln A is 1 − e^(−x) and
-its variance about 1 / (2x + 24/π²): σ²/A² above the floor, π²/24 at it (exact at both ends). Gauss-Newton steps of the weighted fit of ln M then are
+holds exactly for a Rician M of amplitude A and noise σ: above the floor ln M has no bias, at the floor it stops to fall. Its slope in ln A is
+1 − e^(−x) and its variance about 1 / (2x + 24/π²): σ²/A² above the floor, π²/24 at it. Gauss-Newton steps of the weighted fit of ln M then are
 
     z = ln A + (ln M − E[ln M]) / (1 − e^(−x)),     w = (1 − e^(−x))² (2x + 24/π²),     z ≈ ln S0 − R2* TE
 
-so that an echo at the floor loses its weight. A is the fitted amplitude: weights from M itself would favour echoes that noise made bright (R2* too small).
+so that an echo at the floor loses its weight. A is the fitted amplitude: weights from M itself favour echoes that noise made bright, R2* is too small.
 """
 
 import numpy as np
