@@ -87,14 +87,15 @@ def folder(tmp_path_factory):
 
 
 def test_by_hand_from_phase_to_derivatives(folder):
-    for name in ("combined", "unwrapped", "field", "mask", "local", "chi", "r2star"):
+    for name in ("combined", "unwrapped", "field", "mask", "local", "chi", "r2star", "swi"):
         record = json.loads((folder / f"{name}.json").read_text())
         assert record["Software"]["chiflow"] and record["Method"], name
     assert np.allclose(load(folder / "field.nii").data[11, 11, 12], 20, atol=1.5)  # Hz; the offset takes 1/13 of the inclusion's step
     anat = folder / "bids" / "sub-01" / "ses-a" / "anat"
     chi = anat / "sub-01_ses-a_run-1_Chimap.nii.gz"
     assert np.array_equal(load(chi).data, load(folder / "chi.nii").data)
-    assert np.array_equal(load(anat / "sub-01_ses-a_run-1_desc-brain_mask.nii.gz").data, load(folder / "mask.nii").data)
+    assert np.array_equal(load(anat / "sub-01_ses-a_run-1_desc-field_mask.nii.gz").data, load(folder / "mask.nii").data)
+    assert {f"sub-01_ses-a_run-1_{suffix}.nii.gz" for suffix in ("S0map", "swi", "minIP", "part-mag_desc-combined_MEGRE")} <= {p.name for p in anat.iterdir()}
     sidecar = json.loads((anat / "sub-01_ses-a_run-1_Chimap.json").read_text())
     assert (sidecar["Units"], sidecar["Reference"]) == ("ppm", "mean of the whole mask")
     assert [stage["Stage"] for stage in sidecar["Processing"]] == ["combine", "unwrap", "fieldmap", "mask", "background", "invert"]

@@ -1,7 +1,9 @@
 """BIDS derivatives of one run.
 
 Every map goes to sub-*/[ses-*/]anat/<id>_<entities and suffix>.nii.gz with a JSON sidecar: units, what it is, and the record of every
-stage that had a hand in it.
+stage that had a hand in it, with the verdict on the field map and every warning on top.
+
+BIDS has no suffix for susceptibility-weighted images yet (extension proposal 4 rests); swi and minIP are what published data sets use.
 """
 
 from dataclasses import dataclass
@@ -14,8 +16,13 @@ from chiflow.core.errors import ChiflowError
 from chiflow.core.nifti import load, save
 
 BIDS_VERSION = "1.10.0"
-FIELD_STAGES = ("combined.nii", "unwrapped.nii", "field.nii")
-LOCAL_STAGES = (*FIELD_STAGES, "mask.nii", "local.nii")
+GATE = "gate.nii"  # its record is gate.json; no image lies beside it
+FIELD_STAGES = ("combined.nii", "unwrapped.nii", "field.nii", GATE)
+MASK_STAGES = (*FIELD_STAGES, "mask.nii")
+LOCAL_STAGES = (*MASK_STAGES, "local.nii")
+CHI_STAGES = (*LOCAL_STAGES, "chi.nii")
+RELAX_STAGES = (GATE, "mask.nii", "r2star.nii")
+SWI_STAGES = ("combined.nii", "unwrapped.nii", GATE, "mask.nii", "swi.nii")
 
 
 @dataclass(frozen=True)
@@ -29,16 +36,21 @@ class Derivative:
 
 
 DERIVATIVES = {
-    "chi.nii": Derivative("Chimap", "ppm", "Magnetic susceptibility", (*LOCAL_STAGES, "chi.nii")),
-    "residual.nii": Derivative("desc-residual_fieldmap", "ppm", "Field predicted by the susceptibility map minus the local field", (*LOCAL_STAGES, "chi.nii")),
+    "chi.nii": Derivative("Chimap", "ppm", "Magnetic susceptibility", CHI_STAGES),
+    "residual.nii": Derivative("desc-residual_fieldmap", "ppm", "Field predicted by the susceptibility map minus the local field", CHI_STAGES),
     "local.nii": Derivative("desc-local_fieldmap", "ppm", "Local field: the total field without the background field", LOCAL_STAGES),
     "field.nii": Derivative("desc-total_fieldmap", "Hz", "Total field", FIELD_STAGES),
     "noise.nii": Derivative("desc-noise_fieldmap", "Hz", "Standard deviation of the total field", FIELD_STAGES),
     "quality.nii": Derivative("desc-quality_fieldmap", "arbitrary", "Phase quality: 1 minus the relative residual of the echo fit", FIELD_STAGES),
-    "mask.nii": Derivative("desc-brain_mask", "arbitrary", "Brain mask with phase quality", (*FIELD_STAGES, "mask.nii")),
+    "brain.nii": Derivative("desc-brain_mask", "arbitrary", "Brain extraction", MASK_STAGES),
+    "mask.nii": Derivative("desc-field_mask", "arbitrary", "Where the field is reliable: brain with phase quality, without its rim", MASK_STAGES),
     "eroded.nii": Derivative("desc-chi_mask", "arbitrary", "Where the local field and the susceptibility map hold", LOCAL_STAGES),
-    "r2star.nii": Derivative("R2starmap", "1/s", "Effective transverse relaxation rate", ("mask.nii", "r2star.nii")),
-    "t2star.nii": Derivative("T2starmap", "s", "Effective transverse relaxation time", ("mask.nii", "r2star.nii")),
+    "r2star.nii": Derivative("R2starmap", "1/s", "Effective transverse relaxation rate", RELAX_STAGES),
+    "t2star.nii": Derivative("T2starmap", "s", "Effective transverse relaxation time", RELAX_STAGES),
+    "s0.nii": Derivative("S0map", "arbitrary", "Signal at echo time 0", RELAX_STAGES),
+    "swi.nii": Derivative("swi", "arbitrary", "Susceptibility-weighted image: veins and iron are dark", SWI_STAGES),
+    "minip.nii": Derivative("minIP", "arbitrary", "Minimum-intensity projection of the susceptibility-weighted image over a slab", SWI_STAGES),
+    "combined_magnitude.nii": Derivative("part-mag_desc-combined_MEGRE", "arbitrary", "Magnitude of all echoes, weighted for T2* contrast", (GATE, "swi.nii")),
 }
 
 
@@ -74,6 +86,8 @@ def sidecar(maps: Path, derivative: Derivative, acquisition: Acquisition) -> dic
         "Description": derivative.description,
         "Units": derivative.units,
         "Reference": next((r.parameters["Reference"] for r in records if "Reference" in r.parameters), None),
+        "Verdict": next((r.figures.get("Verdict") for r in records if r.stage == "gate"), None),
+        "Warnings": list(dict.fromkeys(warning for r in records for warning in r.warnings)) or None,
         "Acquisition": acquired,
         "Processing": [r.model_dump(mode="json", by_alias=True, exclude_none=True) for r in records],
     }
