@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from chiflow.core.cli import execute
+from chiflow.core.cli import execute, warn
 from chiflow.core.nifti import Image, parts_writer
 from chiflow.intake import take_in
 
@@ -31,6 +31,8 @@ def main(
         for magnitude, phase in scan:
             write_magnitude(magnitude)
             write_phase(phase)
+    for warning in scan.acquisition.warnings:
+        warn(f"{id}: {warning}")
     scan.acquisition.write(out_acquisition)
 
 

@@ -5,13 +5,14 @@ from typing import Annotated
 import typer
 
 from chiflow.core.cli import execute
+from chiflow.phantom.dicom.vendors import VENDORS
 from chiflow.phantom.scan import Protocol
 from chiflow.phantom.write import write_subjects
 
 
 def main(
     out: Annotated[Path, typer.Option("--out", help="Folder to write to: dicom/, bids/ and truth/ below it.")],
-    dicom: Annotated[bool, typer.Option(help="Write DICOM, magnitude and phase as series of their own.")] = True,
+    dicom: Annotated[bool, typer.Option(help="Write DICOM, as the vendor exports it.")] = True,
     bids: Annotated[bool, typer.Option(help="Write a raw BIDS data set.")] = False,
     shape: Annotated[tuple[int, int, int], typer.Option(help="Voxels along the three axes of the slab.")] = Protocol.shape,
     voxel_size: Annotated[tuple[float, float, float], typer.Option(help="Voxel size in mm.")] = Protocol.voxel_size,
@@ -25,6 +26,8 @@ def main(
     oversampling: Annotated[int, typer.Option(min=1, help="Simulate on voxels this much finer (down to 0.8 mm) and average.")] = 1,
     complex_parts: Annotated[bool, typer.Option(help="BIDS with part-real and part-imag in place of part-mag and part-phase.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same scan.")] = 0,
+    vendor: Annotated[str, typer.Option(help=f"How the DICOM is written: {', '.join(VENDORS)}.")] = "siemens",
+    coils: Annotated[int, typer.Option(min=0, help="BIDS with this many single coils (coil-<n>) in place of combined ones.")] = 0,
     subjects: Annotated[int, typer.Option(min=1, help="Number of heads, each of its own anatomy.")] = 1,
 ) -> None:
     """Write simulated multi-echo gradient-echo scans of whole heads, with the truth of every map beside them.
@@ -33,7 +36,7 @@ def main(
     """
     times = tuple(float(time) for time in echo_times.replace(",", " ").split())
     protocol = Protocol(shape, voxel_size, tilt, turn, orientation, times, field_strength, snr, bipolar, oversampling)
-    write_subjects(protocol, out, subjects, seed, dicom=dicom, bids=bids, complex_parts=complex_parts)
+    write_subjects(protocol, out, subjects, seed, vendor=vendor if dicom else None, bids=bids, complex_parts=complex_parts, coils=coils)
 
 
 if __name__ == "__main__":

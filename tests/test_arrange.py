@@ -200,9 +200,16 @@ def test_what_has_no_phase_says_so(series):
     assert aside == {"sub-a_ses-b series 2": ONE_ECHO, "sub-a_ses-b series 6": "a magnitude without phase: export the phase images of the scan as well"}
 
 
-def test_a_missing_echo_is_left_for_the_intake_to_name(series):
-    runs, _ = found(series(6, "mag") + series(7, "phase", TIMES[:2]))
-    assert [len(files) for files in runs.values()] == [5]
+def test_a_run_goes_on_without_an_echo_that_lacks_a_part(series):
+    runs, aside = found(series(6, "mag") + series(7, "phase", TIMES[:2]))
+    assert [{file.split("echo-")[1][0] for file in files} for files in runs.values()] == [{"1", "2"}]
+    assert aside == {"sub-a_ses-b series 6": "the echo at 14 ms has no phase: the run goes on without it"}
+
+
+def test_what_is_left_of_two_echoes_may_be_a_difference_and_is_left_for_the_intake_to_name(series):
+    runs, aside = found(series(6, "mag", TIMES[:2]) + series(7, "phase", TIMES[1:2], first_echo=2))
+    assert [len(files) for files in runs.values()] == [3]
+    assert not aside
 
 
 def test_the_nearest_of_two_magnitudes_is_used(series):

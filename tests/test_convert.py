@@ -16,7 +16,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 import convert as executable
 from chiflow.arrange import arrange
 from chiflow.convert import convert
-from chiflow.convert.kind import part_or_reason
+from chiflow.convert.kind import coil_of, part_or_reason
 from chiflow.core.cli import execute
 from chiflow.core.errors import ChiflowError
 
@@ -241,7 +241,7 @@ def test_a_slice_missing_from_all_echoes_is_told(scan, call):
     shutil.rmtree(scan)
     write_series(scan, skip={(1, 3), (2, 3)})
     _, _, out = call(scan)
-    assert set(aside(out).values()) == {"its slices are not evenly spaced: slices are missing"}
+    assert set(aside(out).values()) == {"its slices are not evenly spaced: slices are missing, export the series again"}
 
 
 @pytest.mark.parametrize("image_type, ending, part", [
@@ -270,7 +270,6 @@ def test_the_part_of_an_image(image_type, ending, part):
     ({}, "_e1", (*SHAPE, 5), "5 volumes of one echo"),
     ({}, "_e1", (12, 11), "a single slice"),
     ({}, "_e1", (12, 11, 1), "a single slice"),
-    ({}, "_c12_e1", SHAPE, "the image of a single coil"),
 ])
 def test_what_is_no_echo_has_its_reason(changes, ending, shape, said):
     part, reason = part_or_reason({"ImageType": ["ORIGINAL", "PRIMARY", "M"], "ScanningSequence": "GR"} | changes, ending, shape)
@@ -278,17 +277,17 @@ def test_what_is_no_echo_has_its_reason(changes, ending, shape, said):
     assert reason.startswith(said)
 
 
-NO_PHASE_MAP = {"a field map in Hz made by the scanner is not phase: the phase of each echo is needed",
-                "a single echo without phase: not a multi-echo gradient echo"}
+NO_PHASE_MAP = {"a field map in Hz made by the scanner is not phase: export the phase images of the echoes",
+                "a single echo without phase: export the phase images of the scan as well, if it is a gradient echo"}
 REAL = {
-    "siemens_prisma3T_6echo_phantom": ({"run-6": ("mag", "phase", 6)}, set()),
-    "philips_achieva3T_dualecho_phantom": ({"run-1301": ("mag", "phase", 2)}, set()),
-    "ge_mr750_3T_3Ddualecho_magrealimag_abdomen": ({"run-9": ("imag", "real", 2)}, set()),
+    "siemens_prisma3T_6echo_phantom": ({"run-6": ("mag", "phase", 12)}, set()),
+    "philips_achieva3T_dualecho_phantom": ({"run-1301": ("mag", "phase", 4)}, set()),
+    "ge_mr750_3T_3Ddualecho_magrealimag_abdomen": ({"run-9": ("imag", "real", 4)}, set()),
     "ge_architect3T_head_b0map_hz": ({}, NO_PHASE_MAP),
     "philips_enhanced_phantom_b0map_hz": ({}, NO_PHASE_MAP),
-    "siemens_prisma3T_head_gre_fieldmap": ({}, {"difference"}),
-    "siemens_xa30_classic_head_gre_fieldmap": ({}, {"difference"}),
-    "siemens_xa30_enhanced_head_gre_fieldmap": ({}, {"difference"}),
+    "siemens_prisma3T_head_gre_fieldmap": ({"run-2": ("mag", "phase", 3)}, set()),
+    "siemens_xa30_classic_head_gre_fieldmap": ({"run-9001": ("mag", "phase", 3)}, set()),
+    "siemens_xa30_enhanced_head_gre_fieldmap": ({"run-8": ("mag", "phase", 3)}, set()),
 }
 
 
@@ -300,14 +299,15 @@ def test_real_scans(name, data, tmp_path):
     converted = convert(tmp_path / "dicom", tmp_path / "key", tmp_path / "out", tmp_path / "subjects.tsv")
     runs = arrange([path for path in (tmp_path / "out").glob("sub-*.json")])
     wanted_runs, wanted_reasons = REAL[name]
-    found = {run.id.split("_")[-1]: (*sorted({file.split("part-")[1].split("_")[0] for file in run.files}), len(run.files) // 2) for run in runs.runs}
+    found = {run.id.split("_")[-1]: (*sorted({file.split("part-")[1].split("_")[0] for file in run.files}), len(run.files)) for run in runs.runs}
     assert found == wanted_runs
     reasons = {entry.reason for entry in converted.aside + runs.aside}
-    if wanted_reasons == {"difference"}:
-        assert len(reasons) == 2
-        assert all("the difference of two phases" in reason for reason in reasons)
-    else:
-        assert reasons == wanted_reasons
+    assert reasons == wanted_reasons
+
+
+@pytest.mark.parametrize("ending, coil", [("_cH1_e2_ph", "H1"), ("_c12_e1", "12"), ("_cHEA;HEP_e1", None), ("_cHC1-7_e1", None), ("_e2", None), ("_cT", None)])
+def test_single_and_combined_coils(ending, coil):
+    assert coil_of(ending) == coil
 
 
 def test_a_place_that_cannot_be_written_is_one_line(scan, tmp_path):

@@ -296,6 +296,17 @@ def test_a_single_echo_is_a_scan(bids):
     assert turns(scan.phase[..., 0], PHASE[..., 0]) < 1e-6
 
 
+def test_a_run_goes_on_without_an_echo_and_says_so(bids, call):
+    bids.polar()
+    for part in ("mag", "phase"):
+        bids.path(2, part).unlink()
+    status, said, out = call(sorted(bids.folder.iterdir()))
+    assert (status, said) == (0, "warning: sub-1_run-2: echo 2 is missing, the run goes on with the others: add its images if there are any\n")
+    acquired = Acquisition.read(out / "acquisition.json")
+    assert acquired.echo_times_s == [TIMES[0], TIMES[2]]
+    assert "echo 2 is missing" in acquired.warnings[0]
+
+
 def in_coils(bids, count=3):
     """Every echo and part in `count` coils, each with a phase of its own."""
     offsets = np.arange(count)
@@ -467,7 +478,6 @@ BAD = {
     "field strength in gauss": (lambda b: b.sidecar(1, "mag", {"MagneticFieldStrength": 30000}), "echo-1_part-mag.*not the proton frequency"),
     "missing phase": (lambda b: b.path(2, "phase").unlink(), "echo-2_part-mag.*echo 2 has no phase image"),
     "missing magnitude": (lambda b: b.path(3, "mag").unlink(), "echo-3_part-phase.*echo 3 has no mag image"),
-    "missing echo": (lambda b: [b.path(2, part).unlink() for part in ("mag", "phase")], "echo-3_part-mag.*echo 2 of 3 is missing"),
     "no phase at all": (lambda b: [b.path(e, "phase").unlink() for e in (1, 2, 3)], "echo-1_part-mag.*no part-phase image beside it"),
     "no image": (lambda b: [b.path(e, p).unlink() for e in (1, 2, 3) for p in ("mag", "phase")], "no image among the files"),
     "twice": (lambda b: b.image(2, "mag", MAGNITUDE[..., 1], path=b.path(2, "mag", ".nii")), "echo-2_part-mag.*the same echo and part as"),

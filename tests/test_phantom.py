@@ -19,7 +19,9 @@ from chiflow.core.errors import ChiflowError
 from chiflow.core.geometry import Geometry, geometry_of
 from chiflow.phantom.anatomy import draw_head
 from chiflow.phantom.bids import write_bids, write_truth
-from chiflow.phantom.dicom import _decimal, stored_phase, write_dicom
+from chiflow.phantom.dicom import write_dicom
+from chiflow.phantom.dicom.levels import stored_phase
+from chiflow.phantom.dicom.tags import decimal
 from chiflow.phantom.field import dipole_field, resample
 from chiflow.phantom.grid import ORIENTATIONS, Grid, slab
 from chiflow.phantom.scan import Protocol, Scan, simulate
@@ -205,7 +207,7 @@ def test_dicom_is_the_same_for_the_same_seed(tmp_path):
 
 @pytest.mark.parametrize("value", [0.0, -123.456789012345, 1e-17, -0.123456789012345678, 123.2, -1.23456789e-7, 1 / 3])
 def test_decimal_strings_are_short_and_exact(value):
-    assert len(_decimal(value)) <= 16 and float(_decimal(value)) == pytest.approx(value, abs=1e-8)
+    assert len(decimal(value)) <= 16 and float(decimal(value)) == pytest.approx(value, abs=1e-8)
 
 
 @pytest.mark.parametrize("complex_parts", [False, True])

@@ -12,7 +12,7 @@ from chiflow.core.contracts import Aside, ConvertedImage, Run, Runs
 
 Pair = tuple[Stack, Stack]
 NO_PHASE = "a magnitude without phase: export the phase images of the scan as well"
-OTHER_PART = {"phase": "magnitude", "real": "imaginary part", "imag": "real part"}
+OTHER_PART = {"mag": "phase", "phase": "magnitude", "real": "imaginary part", "imag": "real part"}
 
 
 def arrange(sidecars: list[Path]) -> Runs:
@@ -22,6 +22,7 @@ def arrange(sidecars: list[Path]) -> Runs:
     for scan in scans(members):
         stacks = stacked(scan)
         pairs = paired(stacks)
+        runs.aside += [entry for pair in pairs for entry in without_partner(*pair)]
         used = {member.name for pair in pairs for stack in pair for member in stack.members}
         used_series = {member.image.series for member in members if member.name in used}
         runs.runs += [Run(id=run_id(pair), files=[member.name for stack in pair for member in stack.members]) for pair in pairs]
@@ -83,6 +84,21 @@ def difference_pairs(stacks: list[Stack], used: list[Stack]) -> list[Pair]:
 def sources_of(difference: Stack, magnitude: Stack) -> list[Member]:
     """The magnitudes of the one or two echoes between which a difference is taken."""
     return [member for member in magnitude.members if any(abs(member.time - time) < SAME_TIME_S for time in difference.source_times)]
+
+
+def without_partner(one: Stack, two: Stack) -> list[Aside]:
+    """Leave out, in place, the echoes that one of two stacks lacks, when at least two others remain: their slices or files were lost.
+
+    What remains of two echoes is left for the intake to name: a lone phase may be a difference.
+    """
+    if two.source_times or one.shared_times(two) < 2:
+        return []
+    aside = []
+    for stack, other in ((one, two), (two, one)):
+        lone = [member for member in stack.members if not other.has_time(member.time)]
+        stack.members = [member for member in stack.members if member not in lone]
+        aside += [Aside(name=m.series, reason=f"the echo at {1000 * m.time:g} ms has no {OTHER_PART[stack.part]}: the run goes on without it") for m in lone]
+    return aside
 
 
 def why_aside(stack: Stack, stacks: list[Stack], pairs: list[Pair]) -> str:

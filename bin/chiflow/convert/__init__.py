@@ -6,6 +6,7 @@ inside `out` that is gone when the call returns.
 
 import glob
 import json
+import re
 import subprocess
 import tempfile
 from collections import defaultdict
@@ -16,7 +17,7 @@ from pathlib import Path
 import dcm2niix
 
 from chiflow.convert.anonymous import Labels, kept_keys, without_header_text
-from chiflow.convert.kind import part_or_reason
+from chiflow.convert.kind import coil_of, part_or_reason
 from chiflow.convert.links import link_flat
 from chiflow.core.contracts import Aside, Conversion, ConvertedImage
 from chiflow.core.errors import ChiflowError
@@ -25,12 +26,12 @@ from chiflow.core.nifti import read_header, write_bytes
 NOTHING_FOUND = "no DICOM image that can be read was found in the folder"
 NOT_ALL_READ = "some DICOM files in the folder could not be converted: images may be missing, look for damaged files"
 DONE = (0, 2)  # converted, no DICOM found
-OPTIONS = ["-b", "y", "-ba", "n", "-z", "n", "-d", "0", "-w", "2", "-f", "s%s_%j"]
+OPTIONS = ["-b", "y", "-ba", "n", "-z", "n", "-d", "0", "-w", "2", "-m", "o", "-f", "s%s_%j"]  # -m o: coils stay apart
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image of dcm2niix: file, what dcm2niix put behind the name, its sidecar (with identity), labels and part (or why it has none)."""
+    """An image of dcm2niix: file, what dcm2niix put behind the name, its sidecar (with identity), labels, part (or why it has none), coil."""
 
     path: Path
     sidecar: dict
@@ -38,6 +39,7 @@ class Image:
     session: str
     part: str | None
     reason: str | None
+    coil: str | None
 
     @property
     def series_number(self) -> int:
@@ -108,7 +110,7 @@ def read_images(paths: list[Path], labels: Labels) -> list[Image]:
         ending = path.stem.removeprefix(f"s{sidecar.get('SeriesNumber', '')}_{sidecar.get('SeriesInstanceUID', '')}")
         evened = any(path.parent.glob(f"{glob.escape(path.stem)}_Eq*.nii"))  # what dcm2niix makes beside a stack with gaps
         part, reason = part_or_reason(sidecar, ending, read_header(path).shape, evened)
-        images.append(Image(path, sidecar, labels.subject(sidecar), labels.session(sidecar), part, reason))
+        images.append(Image(path, sidecar, labels.subject(sidecar), labels.session(sidecar), part, reason, coil_of(ending)))
     return images
 
 
@@ -128,16 +130,30 @@ def read_sidecar(path: Path) -> dict:
 def write_images(images: list[Image], labels: Labels, out: Path) -> list[Aside]:
     """Write images and sidecars under their final names; returns what could not be told apart."""
     stacks, aside = defaultdict(list), []
+    coils = coil_numbers(images)
     for image in images:
-        stacks[image.subject, image.session, image.series_number, image.series_uid, image.part].append(image)
+        series = (image.subject, image.session, image.series_number, image.series_uid)
+        stacks[*series, image.part, coils[*series, image.coil]].append(image)
     runs = run_numbers(images)
-    for (subject, session, number, uid, part), stack in sorted(stacks.items()):
+    for (subject, session, number, uid, part, coil), stack in sorted(stacks.items()):
         for echo, same in numbered(stack).items():
-            run = runs[subject, session, number, uid]
-            write_image(same[0], f"sub-{subject}_ses-{session}_run-{run}_echo-{echo}_part-{part}_MEGRE", echo, labels, out)
+            place = f"run-{runs[subject, session, number, uid]}" + (f"_coil-{coil}" if coil else "") + f"_echo-{echo}"
+            write_image(same[0], f"sub-{subject}_ses-{session}_{place}_part-{part}_MEGRE", {"EchoNumber": echo} | ({"Coil": coil} if coil else {}), labels, out)
             reason = f"more than one {part} image of echo {echo} in the series: the first is used"
             aside += [Aside(name=image.name, reason=reason) for image in same[1:]]
     return aside
+
+
+def coil_numbers(images: list[Image]) -> dict[tuple, int]:
+    """A number from 1 for each single coil of a series, in the order of its name's letters and number; 0 for combined coils."""
+    names = defaultdict(set)
+    for image in images:
+        names[image.subject, image.session, image.series_number, image.series_uid].add(image.coil)
+    numbers = {}
+    for series, coils in names.items():
+        single = sorted(coils - {None}, key=lambda name: (re.sub(r"\d", "", name), int(re.sub(r"\D", "", name)), name))
+        numbers |= {(*series, None): 0} | {(*series, name): number for number, name in enumerate(single, 1)}
+    return numbers
 
 
 def run_numbers(images: list[Image]) -> dict[tuple, int]:
@@ -165,8 +181,8 @@ def numbered(stack: list[Image]) -> dict[int, list[Image]]:
     return groups
 
 
-def write_image(image: Image, stem: str, echo: int, labels: Labels, out: Path) -> None:
-    """One image and its sidecar, without identity."""
+def write_image(image: Image, stem: str, place: dict, labels: Labels, out: Path) -> None:
+    """One image and its sidecar, without identity; `place` is its echo and coil."""
     header, content = read_header(image.path), image.path.read_bytes()
     clean = without_header_text(content)
     identity = {
@@ -176,12 +192,11 @@ def write_image(image: Image, stem: str, echo: int, labels: Labels, out: Path) -
         "Series": labels.hashed("series", image.series_uid),
         "Content": labels.hashed("content", clean[int(header.dataobj.offset):]),
         "SeriesNumber": image.series_number,
-        "EchoNumber": echo,
         "Shape": list(header.shape),
         "Affine": header.affine.round(6).tolist(),
     }
     write_bytes(out / f"{stem}.nii", clean)
-    ConvertedImage.model_validate(kept_keys(image.sidecar) | identity).write(out / f"{stem}.json")
+    ConvertedImage.model_validate(kept_keys(image.sidecar) | identity | place).write(out / f"{stem}.json")
 
 
 def write_subjects(path: Path, images: list[Image], dicom: Path, labels: Labels) -> None:

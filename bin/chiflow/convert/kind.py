@@ -2,7 +2,7 @@
 
 import re
 
-SCANNER_FIELD_MAP = "a field map in Hz made by the scanner is not phase: the phase of each echo is needed"
+SCANNER_FIELD_MAP = "a field map in Hz made by the scanner is not phase: export the phase images of the echoes"
 NO_ECHO = {
     "LOCALIZER": "a localizer",
     "PROJECTION IMAGE": "a projection",
@@ -27,7 +27,7 @@ NO_ECHO = {
 }
 PARTS = {"PHASE": "phase", "P": "phase", "REAL": "real", "R": "real", "IMAGINARY": "imag", "I": "imag", "MAGNITUDE": "mag", "M": "mag"}
 ENDINGS = {"ph": "phase", "real": "real", "imaginary": "imag"}
-SINGLE_COIL = re.compile(r"(^|_)c[A-Za-z]*\d")
+SINGLE_COIL = re.compile(r"(?:^|_)c([A-Za-z]*\d+)(?=_|$)")
 
 
 def part_or_reason(sidecar: dict, ending: str, shape: tuple[int, ...], gaps: bool = False) -> tuple[str | None, str | None]:
@@ -40,11 +40,20 @@ def part_or_reason(sidecar: dict, ending: str, shape: tuple[int, ...], gaps: boo
     if "fieldmap" in ending.lower() or any("FIELDMAP" in word or word == "B0 MAP" for word in types) or sidecar.get("Units") == "Hz":
         return None, SCANNER_FIELD_MAP
     if not sidecar:
-        return None, "dcm2niix wrote no readable sidecar for it"
+        return None, "dcm2niix wrote no readable sidecar for it: look for damaged files"
     if gaps:
-        return None, "its slices are not evenly spaced: slices are missing"
+        return None, "its slices are not evenly spaced: slices are missing, export the series again"
     reason = next((NO_ECHO[word] for word in types if word in NO_ECHO), None) or _other_sequence(sidecar) or _other_image(ending, shape)
     return (None, reason) if reason else (_part(types, ending), None)
+
+
+def coil_of(ending: str) -> str | None:
+    """Name of the single coil that an image is of, None for combined coils (HC1-7, HEA;HEP).
+
+    dcm2niix puts it behind the name (`_cH1_e2`) where the coils of a series differ.
+    """
+    found = SINGLE_COIL.search(ending)
+    return found[1] if found else None
 
 
 def _other_sequence(sidecar: dict) -> str | None:
@@ -58,8 +67,6 @@ def _other_sequence(sidecar: dict) -> str | None:
 
 
 def _other_image(ending: str, shape: tuple[int, ...]) -> str | None:
-    if SINGLE_COIL.search(ending):
-        return "the image of a single coil: combined coils are needed"
     if len(shape) > 3 and shape[3] > 1:
         return f"{shape[3]} volumes of one echo: a time series, not one scan"
     if len(shape) < 3 or min(shape[:3]) < 2:

@@ -74,6 +74,7 @@ class Acquisition(Contract):
     phase_kind: Literal["echo", "difference"] = "echo"
     source_echo_times_s: list[float] | None = Field(None, alias="SourceEchoTimes")
     coils: int = Field(1, ge=1)
+    warnings: list[str] = []
 
     @field_validator("echo_times_s")
     @classmethod

@@ -41,6 +41,12 @@ class Sources:
     coils: list[Pair]
 
     @property
+    def missing(self) -> list[int]:
+        """Numbers of the echoes that are not there though later ones are."""
+        numbers = [source.echo for source in self.coils[0][0]]
+        return [] if self.kind == "difference" else sorted(set(range(1, numbers[-1])) - set(numbers))
+
+    @property
     def all(self) -> list[Source]:
         """Every source, the first coil first."""
         return [source for first, second in self.coils for source in (*first, *second)]
@@ -134,9 +140,6 @@ def _pair(sources: list[Source], parts: tuple[str, str]) -> Pair:
         if missing:
             raise ChiflowError(f"{some[missing[0]].path}: echo {missing[0]} has no {other_part} image, add it or leave the echo out")
     numbers = sorted(first)
-    gap = next((n for n in range(1, numbers[-1]) if n not in first), None)
-    if gap is not None and len(numbers) > 1:
-        raise ChiflowError(f"{first[numbers[-1]].path}: echo {gap} of {numbers[-1]} is missing, add its images or number the echoes anew")
     return [first[n] for n in numbers], [second[n] for n in numbers]
 
 

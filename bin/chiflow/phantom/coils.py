@@ -1,0 +1,36 @@
+"""Single coils of a scan: what each element of a ring around the head sees.
+
+    S_c = s_c S + noise,   s_c ∝ exp(−|x − p_c|² / 2w²) exp(i k_c·(x − p_c)),   Σ |s_c|² = 1
+
+so that Σ conj(s_c) S_c has the noise of one coil.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+RING_MM, WIDTH_MM = 110.0, 90.0
+SLOPE_RAD_PER_MM = 0.012
+
+
+def sensitivity(grid, coil: int, coils: int) -> np.ndarray:
+    """s_c (X, Y, Z) complex64 of coil 0 … coils − 1."""
+    everyone = [_weight(grid, other, coils) for other in range(coils)]
+    return (everyone[coil] / np.sqrt(sum(np.abs(s) ** 2 for s in everyone))).astype(np.complex64)
+
+
+def coil_scan(scan, coil: int, coils: int, seed: int = 0, sigma: float = 0.0):
+    """The scan as one coil sees it; sigma is the noise of each channel, in the unit of the magnitude."""
+    signal = scan.magnitude * np.exp(1j * scan.phase) * sensitivity(scan.grid, coil, coils)[..., None]
+    noise = np.random.default_rng([seed, coil, 5]).normal(scale=sigma, size=(*signal.shape, 2)) @ [1, 1j] if sigma else 0
+    signal = signal + noise
+    return replace(scan, magnitude=np.abs(signal).astype(np.float32), phase=np.angle(signal).astype(np.float32))
+
+
+def _weight(grid, coil: int, coils: int) -> np.ndarray:
+    angle = 2 * np.pi * coil / coils
+    place = np.array([RING_MM * np.cos(angle), RING_MM * np.sin(angle), 0])
+    slope = SLOPE_RAD_PER_MM * np.array([-np.sin(2 * angle), np.cos(angle), np.cos(3 * angle)])
+    x = [sum(grid.affine[a, b] * np.arange(n).reshape([-1 if c == b else 1 for c in range(3)]) for b, n in enumerate(grid.shape))
+         + grid.affine[a, 3] - place[a] for a in range(3)]
+    return np.exp(-sum(a * a for a in x) / (2 * WIDTH_MM**2) + 1j * (sum(s * a for s, a in zip(slope, x)) + angle))
