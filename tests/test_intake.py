@@ -375,13 +375,23 @@ def test_flips_are_found_from_all_coils_together(bids):
 @pytest.mark.parametrize("spoil, said", [
     (lambda b: next(b.folder.glob("*coil-2_echo-2_part-phase*.gz")).unlink(), "coil-2_echo-2_part-mag.*echo 2 has no phase image"),
     (lambda b: [path.unlink() for path in b.folder.glob("*coil-2_echo-3*.gz")], "coil-2_echo-1_part-mag.*2 echoes, but coil 1 has 3"),
-    (lambda b: (b.image(1, "mag", MAGNITUDE[..., 0].astype(np.float32)), b.sidecar(1, "mag")), "combined and single coils in one run, keep one"),
 ])
 def test_bad_coils_are_named(bids, spoil, said):
     in_coils(bids)
     spoil(bids)
     with pytest.raises(ChiflowError, match=said):
         bids.take_in()
+
+
+def test_combined_images_go_before_single_coils(bids):
+    in_coils(bids)
+    bids.image(1, "mag", MAGNITUDE[..., 0].astype(np.float32))
+    bids.sidecar(1, "mag")
+    scan = bids.take_in()
+    assert (scan.acquisition.coils, len(scan.acquisition.warnings)) == (3, 1), "a combined magnitude alone is no scan"
+    scan = bids.polar().take_in()
+    assert (scan.acquisition.coils, scan.phase.shape) == (1, (*SHAPE, 3))
+    assert scan.acquisition.warnings == ["the images of single coils are left out: the run has combined ones"]
 
 
 def test_nan_outside_the_head_is_nothing(bids):

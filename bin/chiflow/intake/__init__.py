@@ -72,7 +72,7 @@ def take_in(files: list[Path], inherited: list[Path], run: str, sign: str = "aut
             "SignReason": reason,
             "FlippedSlices": "none" if axis is None else f"every other one along {'ijk'[axis]}",
         },
-        "Warnings": [f"echo {n} is missing, the run goes on with the others: add its images if there are any" for n in sources.missing],
+        "Warnings": sources.warnings,
         "Sources": sorted({source.path.name for source in sources.all}),
     }
     return Scan(coils, axis, factor, coils.affine, Acquisition.model_validate(facts))

@@ -39,12 +39,7 @@ class Sources:
 
     kind: str
     coils: list[Pair]
-
-    @property
-    def missing(self) -> list[int]:
-        """Numbers of the echoes that are not there though later ones are."""
-        numbers = [source.echo for source in self.coils[0][0]]
-        return [] if self.kind == "difference" else sorted(set(range(1, numbers[-1])) - set(numbers))
+    warnings: list[str]
 
     @property
     def all(self) -> list[Source]:
@@ -63,18 +58,19 @@ def read_sources(files: list[Path], inherited: list[Path]) -> Sources:
     if not images:
         raise ChiflowError("no image among the files of the run: expected …_echo-<n>_part-<mag|phase|real|imag>_MEGRE.nii or .nii.gz")
     sources = [source for path in images for source in _sources_of(path, sidecars)]
-    combined = [source for source in sources if not source.coil]
-    if combined and len(combined) < len(sources):
-        raise ChiflowError(f"{combined[0].path}: combined and single coils in one run, keep one of the two")
+    sources, warnings = _one_kind_of_coils(sources)
     parts = _two_parts(sources)
     by_coil = [[source for source in sources if source.coil == coil] for coil in sorted({source.coil for source in sources})]
     if len(by_coil) == 1 and _is_difference([source for source in sources if source.part == "phase"]):
-        return Sources("difference", [_difference(sources)])
+        return Sources("difference", [_difference(sources)], warnings)
     coils = [_pair(some, parts) for some in by_coil]
     for first, _ in coils[1:]:
         if len(first) != len(coils[0][0]):
             raise ChiflowError(f"{first[0].path}: {len(first)} echoes, but coil {coils[0][0][0].coil} has {len(coils[0][0])}")
-    return Sources("echo", coils)
+    numbers = [source.echo for source in coils[0][0]]
+    missing = sorted(set(range(1, numbers[-1])) - set(numbers))
+    warnings += [f"echo {n} is missing, the run goes on with the others: add its images if there are any" for n in missing]
+    return Sources("echo", coils, warnings)
 
 
 def read_sidecar(path: Path) -> dict:
@@ -129,6 +125,17 @@ def _two_parts(sources: list[Source]) -> tuple[str, str]:
         return "mag", "phase"
     missing = {"phase": "mag", "mag": "phase", "real": "imag", "imag": "real"}[sorted(there & set(PARTS), key=PARTS.index)[-1]]
     raise ChiflowError(f"{sources[0].path}: no part-{missing} image beside it; magnitude and phase (or real and imag) of each echo are needed")
+
+
+def _one_kind_of_coils(sources: list[Source]) -> tuple[list[Source], list[str]]:
+    """The combined images when both of their parts are there, else those of single coils; and what was left out."""
+    combined = [source for source in sources if not source.coil]
+    single = [source for source in sources if source.coil]
+    if not combined or not single:
+        return sources, []
+    if len({source.part for source in combined}) > 1:
+        return combined, ["the images of single coils are left out: the run has combined ones"]
+    return single, [f"{combined[0].path.name} is left out: it is combined, and only single coils have both parts"]
 
 
 def _pair(sources: list[Source], parts: tuple[str, str]) -> Pair:
