@@ -17,10 +17,10 @@ def fieldMapFiles(folder) {
     return found.findAll { path -> [path.parent, runId(path.name)] in withPhase }
 }
 
-def namedFiles(folder, place, suffixes) {
+def namedFiles(folder, place, names) {
     def subjects = folder.listFiles().findAll { path -> path.isDirectory() && path.name.startsWith('sub-') }.sort()
     def found = subjects.collectMany { subject -> filesBelow(subject) }
-    return found.findAll { path -> path.parent.name == place && path.name ==~ /(?s).*_(${suffixes})\.(nii|nii\.gz|json)/ }
+    return found.findAll { path -> path.parent.name == place && path.name.matches("(?s).*_(${names})[.](nii|nii[.]gz|json)") }
 }
 
 def runId(name) {
@@ -32,11 +32,11 @@ def suffixes() {
 }
 
 def withoutSuffix(name) {
-    return name.replaceAll(/_(${suffixes()})\..*/, '')
+    return name.replaceAll("_(${suffixes()})[.].*", '')
 }
 
 def isGeneralSidecar(name) {
-    return name ==~ /([a-z]+-[A-Za-z0-9]+_)*(${suffixes()})\.json/
+    return name.matches("([a-z]+-[A-Za-z0-9]+_)*(${suffixes()})[.]json")
 }
 
 def wellNamed(id) {
