@@ -16,6 +16,8 @@ from scipy.special import exp1
 from chiflow.relax.decay import Relaxation, relaxation, within_limits
 
 STEPS = 4
+CHUNK = 200_000  # voxels at a time, to bound memory
+LOWEST, LONGEST = -1.0, 2.0  # ln A / σ at which an echo is taken to lie, at least, and its step: noise alone gives no bound
 VARIANCE_AT_FLOOR = np.pi**2 / 24
 LEAST_NOISE = 1e-4  # of the largest magnitude; levels of 12 bits are as coarse
 LEAST_SIGNAL = 0.1  # of the noise; Rayleigh noise is below that in one voxel of 200
@@ -28,17 +30,24 @@ def loglinear(magnitude: np.ndarray, mask: np.ndarray, echo_times_s: list[float]
     unit of the magnitude; 0 when it is not known.
     """
     times = np.asarray(echo_times_s, dtype=np.float64)
-    signal = magnitude[mask].astype(np.float64)
+    signal = magnitude[mask]
     sigma = max(noise, LEAST_NOISE * float(signal.max(initial=0)), 1e-30)
-    logs = np.log(np.maximum(signal / sigma, LEAST_SIGNAL))
+    parts = [fit(signal[first : first + CHUNK] / np.float64(sigma), times) for first in range(0, len(signal), CHUNK)]
+    rate, start = np.concatenate(parts, axis=1) if parts else np.zeros((2, 0))
+    return relaxation(rate, sigma * np.exp(start), mask)
+
+
+def fit(signal: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """R2* in 1/s and ln S0, both (V,), of a signal (V, E) in units of σ."""
+    logs = np.log(np.maximum(signal, LEAST_SIGNAL))
     rate, start = line(logs, np.exp(2 * logs), times)
     for _ in range(STEPS):
-        amplitude = start[:, None] - rate[:, None] * times
-        x = np.exp(2 * np.clip(amplitude, -10, 300)) / 2
+        amplitude = np.clip(start[:, None] - rate[:, None] * times, LOWEST, 300)
+        x = np.exp(2 * amplitude) / 2
         slope = -np.expm1(-x)
         weights = slope**2 * (2 * x + 1 / VARIANCE_AT_FLOOR)
-        rate, start = line(amplitude + (logs - amplitude - exp1(x) / 2) / slope, weights, times)
-    return relaxation(rate, sigma * np.exp(start), mask)
+        rate, start = line(amplitude + np.clip((logs - amplitude - exp1(x) / 2) / slope, -LONGEST, LONGEST), weights, times)
+    return rate, start
 
 
 def line(values: np.ndarray, weights: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

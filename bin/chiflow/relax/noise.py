@@ -11,6 +11,7 @@ from chiflow.core.signal_mask import air_noise
 from chiflow.relax.loglinear import line
 
 LEAST_SNR = 3.0
+ENOUGH = 200_000  # voxels for a median
 
 
 def noise_of_echoes(magnitude: np.ndarray, mask: np.ndarray, echo_times_s: list[float]) -> float:
@@ -18,7 +19,8 @@ def noise_of_echoes(magnitude: np.ndarray, mask: np.ndarray, echo_times_s: list[
 
     magnitude : (X, Y, Z, E), E ≥ 2. mask : (X, Y, Z) bool. echo_times_s : E times in s.
     """
-    signal = magnitude[mask].astype(np.float64)
+    signal = magnitude[mask]
+    signal = signal[:: max(1, len(signal) // ENOUGH)].astype(np.float64)
     air = air_noise(magnitude[~mask, 0])
     estimates = [air if np.median(signal[:, 0]) > LEAST_SNR * air else 0.0]
     signal = signal[(signal > 0).all(axis=1)]
