@@ -3,7 +3,8 @@
     ln M_k − (a − R2* TE_k)  =  −(1 − h_k) (t + ω × x) · ∇ ln M + c
 
 for a small rigid displacement t + ω × x of echo k against the others; a and R2* by least squares over the echoes, h_k the leverage of echo k in
-it. Least squares over the voxels for t, ω and c.
+it. Least squares over the voxels for t, ω and c. Contrast that is no motion leaves a displacement, too, but one that explains little of the change
+(measured: 34 % and more for half a voxel, 6 % at most in a sphere with ringing): that counts as none.
 """
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 SMOOTHING_VOXELS = 1.0
 LEAST_SHARE = 0.05  # of the 95th percentile of the first echo; what is darker has no edge to follow
 MOST_LOG = 0.7  # a voxel that is off by more than a factor of 2 is no displaced edge
+LEAST_EXPLAINED = 0.1
 
 
 def displacement_voxels(magnitude: np.ndarray, mask: np.ndarray, times: np.ndarray) -> float:
@@ -36,10 +38,12 @@ def displacement_voxels(magnitude: np.ndarray, mask: np.ndarray, times: np.ndarr
 
 
 def _displacement(change: np.ndarray, slopes: np.ndarray, places: np.ndarray) -> float:
-    """Root mean square of the rigid displacement that explains a change of ln M (N,), in voxels."""
+    """Root mean square of the rigid displacement that explains a change of ln M (N,), in voxels; 0 when it explains too little of it."""
     kept = np.abs(change - np.median(change)) < MOST_LOG
-    g, x = slopes[:, kept].astype(np.float64), places[:, kept].astype(np.float64)
+    g, x, change = (values[..., kept].astype(np.float64) for values in (slopes, places, change))
     design = np.concatenate([-g, -np.cross(x, g, axis=0), np.ones((1, g.shape[1]))])
-    t_omega = np.linalg.lstsq(design @ design.T, design @ change[kept], rcond=None)[0]
+    t_omega = np.linalg.lstsq(design @ design.T, design @ change, rcond=None)[0]
+    if ((change - t_omega @ design) ** 2).sum() > (1 - LEAST_EXPLAINED) * ((change - change.mean()) ** 2).sum():
+        return 0.0
     moved = t_omega[:3, None] + np.cross(t_omega[3:6], x, axisa=0, axisb=0, axisc=0)
     return float(np.sqrt((moved**2).sum(axis=0).mean()))

@@ -26,7 +26,7 @@ CRITERIA = {
     "Jumps": Criterion(2e-5, 5e-4, "the field jumps between neighbours: wraps are left in a region"),
     "MedianResidual": Criterion(0.1, 0.3, "the echoes do not agree on a field: look for a flipped sign, flipped slices, or processed phase"),
     "EchoWraps": Criterion(0.01, 0.05, "echoes disagree by whole wraps"),
-    "EchoMisfit": Criterion(0.1, 0.5, "the echoes' phases do not lie on one line: compare order and times of the echoes with the protocol"),
+    "EchoMisfit": Criterion(0.15, 0.5, "the echoes' phases do not lie on one line: compare order and times of the echoes with the protocol"),
     "EchoGrowth": Criterion(0.2, 0.5, "the signal grows from one echo to the next: echoes are in the wrong order"),
     "EchoTimeError": Criterion(0.05, 0.25, "an echo's phase does not fit its echo time: compare the echo times with the protocol"),
     "EchoMotion": Criterion(0.25, 1.0, "an echo lies elsewhere than the others: the head moved, or an echo belongs to another scan"),
