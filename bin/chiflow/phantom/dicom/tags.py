@@ -26,7 +26,7 @@ def series_tags(scan, patient: str, vendor: Vendor, images: Images, number: int,
     tags.PatientName, tags.PatientID = f"PHANTOM^HEAD {patient}", f"PHANTOM-{patient}"
     tags.PatientBirthDate, tags.PatientSex, tags.PatientAge, tags.PatientWeight = "19000101", "O", "099Y", "70"
     tags.StudyInstanceUID = generate_uid(entropy_srcs=[*entropy, "study"])
-    tags.SeriesInstanceUID = generate_uid(entropy_srcs=[*entropy, "series", str(images.series)])
+    tags.SeriesInstanceUID = generate_uid(entropy_srcs=[*entropy, "series", str(number)])
     tags.FrameOfReferenceUID = generate_uid(entropy_srcs=[*entropy, "frame"])
     tags.StudyID, tags.SeriesNumber, tags.AcquisitionNumber = "1", number, 1
     tags.StudyDescription, tags.SeriesDescription, tags.ProtocolName = "phantom", "gre_qsm", "gre_qsm"
