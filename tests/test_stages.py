@@ -21,7 +21,7 @@ BIN = Path(__file__).resolve().parent.parent / "bin"
 SHAPE, TIMES = (22, 23, 24), [0.004, 0.010, 0.016]
 AFFINE = np.diag([3.0, 3.0, 3.0, 1.0])
 CALLS = {
-    "combine": "--phase phase.nii --magnitude magnitude.nii --acquisition a.json --out combined.nii",
+    "combine": "--phase phase.nii --magnitude magnitude.nii --acquisition a.json --out combined.nii --out-magnitude magnitude_combined.nii",
     "unwrap": "--phase combined.nii --magnitude magnitude.nii --acquisition a.json --out unwrapped.nii",
     "fieldmap": "--phase unwrapped.nii --magnitude magnitude.nii --acquisition a.json --out field.nii --noise noise.nii --quality quality.nii",
     "mask": "--magnitude magnitude.nii --quality quality.nii --acquisition a.json --out mask.nii",
@@ -152,7 +152,7 @@ def bad(folder):
     ("combine", "--magnitude", "short.nii", "short.nii: 2 echoes, but the acquisition has 3 echo times"),
     ("combine", "--phase", "nan.nii", "nan.nii: 3 voxels are NaN or infinite"),
     ("combine", "--phase", "missing.nii", "missing.nii: no such file"),
-    ("combine", "--phase", "zero.nii", "zero.nii: shape (22, 23, 24) is 3D, expected 4D"),
+    ("combine", "--phase", "zero.nii", "zero.nii: 1 echoes, but the acquisition has 3 echo times"),
     ("unwrap", "--method", "magic", "unknown unwrapping 'magic': choose from tree"),
     ("unwrap", "--mask", "zero.nii", "zero.nii: the mask is zero everywhere"),
     ("fieldmap", "--phase", "zero4d.nii", "zero4d.nii: 0 in every voxel"),

@@ -74,7 +74,8 @@ def load_parts(path: Path) -> Iterator[np.ndarray]:
         except (OSError, ValueError, EOFError) as error:
             raise ChiflowError(f"{path}: the image data end too early, is the file complete? ({error})") from error
         if not np.isfinite(data).all():
-            raise ChiflowError(f"{path}: {int((~np.isfinite(data)).sum())} voxels of coil {coil + 1} are NaN or infinite")
+            where = f" of coil {coil + 1}" if image.ndim == 5 else ""
+            raise ChiflowError(f"{path}: {int((~np.isfinite(data)).sum())} voxels{where} are NaN or infinite")
         yield data
 
 
