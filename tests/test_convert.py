@@ -305,9 +305,30 @@ def test_real_scans(name, data, tmp_path):
     assert reasons == wanted_reasons
 
 
-@pytest.mark.parametrize("ending, coil", [("_cH1_e2_ph", "H1"), ("_c12_e1", "12"), ("_cHEA;HEP_e1", None), ("_cHC1-7_e1", None), ("_e2", None), ("_cT", None)])
+@pytest.mark.parametrize("ending, coil", [("_cH1_e2_ph", "H1"), ("_c12_e1", "12"), ("_cHEA_e1", "HEA"), ("_cHEA_HEP_e1", None),
+                                          ("_cHC1-7_e1", None), ("_cHE1_NE2_e1_ph", None), ("_cHE1-4_NE1,2_e1", None), ("_e2", None), ("", None)])
 def test_single_and_combined_coils(ending, coil):
     assert coil_of(ending) == coil
+
+
+def test_coils_and_their_combination_in_one_series_stay_apart(tmp_path, call):
+    for n, name in enumerate(("H2", "H10", "H1", "HC1-3")):
+        write_series(tmp_path / "scan" / name, times=TIMES_MS[:1], patient=0)
+        for path in (tmp_path / "scan" / name).iterdir():
+            image = pydicom.dcmread(path)
+            image.private_block(0x0051, "SIEMENS MR HEADER", create=True).add_new(0x0F, "LO", name)
+            image.InstanceNumber += 100 * n
+            image.SOPInstanceUID += f".{n}"
+            image.PixelData = (np.frombuffer(image.PixelData, np.uint16) // 2 + n).tobytes()
+            image.save_as(path)
+    _, said, out = call(tmp_path / "scan")
+    assert said == ""
+    wanted = [f"run-6_{coil}echo-1_part-mag_MEGRE.nii" for coil in ("coil-1_", "coil-2_", "coil-3_", "")]
+    assert [name for name in names(out) if name.endswith(".nii")] == wanted
+    coils = [json.loads(path.read_text()).get("Coil") for path in sorted(out.glob("sub-*.json"))]
+    assert coils == [1, 2, 3, None]
+    lowest = [int(np.asarray(nibabel.load(path).dataobj).min()) for path in sorted(out.glob("*.nii"))]
+    assert [low - min(lowest) for low in lowest] == [2, 0, 1, 3], "H1, H2, H10, combined: by number, not by letter"
 
 
 def test_a_place_that_cannot_be_written_is_one_line(scan, tmp_path):

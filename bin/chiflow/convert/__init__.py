@@ -151,7 +151,7 @@ def coil_numbers(images: list[Image]) -> dict[tuple, int]:
         names[image.subject, image.session, image.series_number, image.series_uid].add(image.coil)
     numbers = {}
     for series, coils in names.items():
-        single = sorted(coils - {None}, key=lambda name: (re.sub(r"\d", "", name), int(re.sub(r"\D", "", name)), name))
+        single = sorted(coils - {None}, key=lambda name: (re.sub(r"\d", "", name), int(re.sub(r"\D", "", name) or 0), name))
         numbers |= {(*series, None): 0} | {(*series, name): number for number, name in enumerate(single, 1)}
     return numbers
 

@@ -27,7 +27,7 @@ NO_ECHO = {
 }
 PARTS = {"PHASE": "phase", "P": "phase", "REAL": "real", "R": "real", "IMAGINARY": "imag", "I": "imag", "MAGNITUDE": "mag", "M": "mag"}
 ENDINGS = {"ph": "phase", "real": "real", "imaginary": "imag"}
-SINGLE_COIL = re.compile(r"(?:^|_)c([A-Za-z]*\d+)(?=_|$)")
+SINGLE_COIL = re.compile(r"(?:^|_)c([A-Za-z]+\d*|\d+)(?=_[a-z]|$)")  # one word; several are joined by - , or _
 
 
 def part_or_reason(sidecar: dict, ending: str, shape: tuple[int, ...], gaps: bool = False) -> tuple[str | None, str | None]:
