@@ -1,20 +1,20 @@
 #!/usr/bin/env nextflow
 // chiflow: DICOM or BIDS multi-echo gradient-echo MRI to quantitative susceptibility maps, all runs in parallel.
 
-include { helpText ; checkedParams } from './modules/params'
+include { helpText ; checkedParams ; unwrappings } from './modules/params'
 include { inputFolder ; outputFolder ; privateFolder } from './modules/folders'
 include { isBids ; bidsRuns ; masksIn ; maskOf } from './modules/bids'
-include { writeParams ; writeVersions ; writeTable ; keepAside ; summary } from './modules/summary'
+include { writeParams ; writeVersions ; writeTable ; writeVerdicts ; keepAside ; summary } from './modules/summary'
 include { codeOf } from './modules/code'
 include { DICOM } from './modules/dicom'
+include { hasSeveralEchoes ; verdictRow } from './modules/records'
 include { INTAKE } from './modules/intake'
 include { COMBINE } from './modules/combine'
-include { UNWRAP } from './modules/unwrap'
-include { FIELDMAP } from './modules/fieldmap'
-include { MASK } from './modules/mask'
-include { BACKGROUND } from './modules/background'
-include { INVERT } from './modules/invert'
+include { FIELDS } from './modules/fields'
+include { SOURCE ; SOURCE as TIGHT_SOURCE } from './modules/source'
+include { TWOPASS } from './modules/twopass'
 include { RELAX } from './modules/relax'
+include { SWI } from './modules/swi'
 include { PUBLISH } from './modules/publish'
 
 // From the runs [meta, files, inherited sidecars] to the published maps.
@@ -22,31 +22,39 @@ workflow SUSCEPTIBILITY {
     take:
     ch_runs
     masks
+    options
 
     main:
     INTAKE(ch_runs, codeOf('intake'))
-    ch_magnitude = INTAKE.out.magnitude
     ch_acquisition = INTAKE.out.acquisition
+    COMBINE(INTAKE.out.scan, codeOf('combine'))
+    ch_magnitude = COMBINE.out.magnitude
     ch_given = ch_runs.map { meta, _files, _inherited -> [meta, maskOf(masks, meta.id)] }
 
-    COMBINE(INTAKE.out.scan, codeOf('combine'))
-    UNWRAP(COMBINE.out.phase.join(ch_magnitude).join(ch_acquisition), codeOf('unwrap'))
-    FIELDMAP(UNWRAP.out.phase.join(ch_magnitude).join(ch_acquisition), codeOf('fieldmap'))
-    MASK(FIELDMAP.out.quality.join(ch_magnitude).join(ch_acquisition).join(ch_given), codeOf('mask'))
-    BACKGROUND(FIELDMAP.out.field.join(MASK.out.mask).join(ch_acquisition), codeOf('background'))
-    INVERT(BACKGROUND.out.local.join(FIELDMAP.out.noise).join(ch_acquisition), codeOf('invert'))
-    RELAX(ch_magnitude.join(MASK.out.mask).join(ch_acquisition), codeOf('relax'))
+    FIELDS(COMBINE.out.phase.join(ch_magnitude).join(ch_acquisition).join(ch_given), unwrappings(options.unwrapping), options.gate)
+    ch_field = FIELDS.out.field
+    ch_mask = FIELDS.out.mask
 
-    ch_needed = [UNWRAP, FIELDMAP, MASK, BACKGROUND, INVERT].inject(COMBINE.out.files) { joined, stage -> joined.join(stage.out.files) }
-    ch_maps = ch_needed.join(RELAX.out.files, remainder: true).filter { parts -> parts[1] }.map { parts -> [parts[0], parts.tail().flatten().findAll()] }
+    SOURCE(ch_field, ch_mask, ch_acquisition)
+    TIGHT_SOURCE(ch_field, FIELDS.out.tight, ch_acquisition)
+    TWOPASS(SOURCE.out.chi.join(SOURCE.out.mask).join(TIGHT_SOURCE.out.chi).join(TIGHT_SOURCE.out.mask), codeOf('twopass'))
+    ch_chi = options.two_pass ? TWOPASS.out.files : SOURCE.out.chi
+    RELAX(ch_magnitude.join(ch_mask).join(ch_acquisition).filter { parts -> hasSeveralEchoes(parts[3]) }, codeOf('relax'))
+    SWI(FIELDS.out.phase.join(ch_magnitude).join(ch_mask).join(ch_acquisition), codeOf('swi'))
+
+    ch_needed = COMBINE.out.files.join(FIELDS.out.files).join(SOURCE.out.local).join(ch_chi)
+    ch_maps = [RELAX, SWI].inject(ch_needed) { joined, stage -> joined.join(stage.out.files, remainder: true).filter { parts -> parts[1] } }
+        .map { parts -> [parts[0], parts.tail().flatten().findAll()] }
     PUBLISH(ch_acquisition.join(ch_maps), codeOf('publish'))
 
     records = ch_maps.flatMap { _meta, files -> files }.filter { path -> path.name.endsWith('.json') }
     description = PUBLISH.out.description
+    verdicts = FIELDS.out.verdicts.map { meta, record -> verdictRow(meta.id, record) }
 
     emit:
     records
     description
+    verdicts
 }
 
 workflow {
@@ -77,8 +85,9 @@ workflow {
     }
     ch_counted = ch_runs.count().combine(ch_aside.toSortedList().map { rows -> [rows] })
     ch_counted.subscribe { count, rows -> keepAside(info, count, rows) }
-    SUSCEPTIBILITY(ch_runs, masks)
+    SUSCEPTIBILITY(ch_runs, masks, options)
     SUSCEPTIBILITY.out.records.mix(ch_records).collect().subscribe { records -> writeVersions(info, records) }
+    SUSCEPTIBILITY.out.verdicts.toSortedList { row -> row.join(' ') }.subscribe { rows -> writeVerdicts(info, rows) }
     SUSCEPTIBILITY.out.description.first().subscribe { path -> path.copyTo(outdir.resolve('dataset_description.json')) }
 
     workflow.onComplete = {

@@ -6,6 +6,12 @@ def schemaGroups() {
     return new groovy.json.JsonSlurper().parseText(projectDir.resolve('nextflow_schema.json').text)['$defs'].values()
 }
 
+// The unwrappings in the order that the gate tries them: the one asked for, then the others as the schema lists them.
+def unwrappings(asked) {
+    def known = schemaGroups().collectEntries { group -> group.properties }.unwrapping['enum']
+    return ([asked ?: known[0]] + known).unique()
+}
+
 def helpText() {
     def lines = ['chiflow: quantitative susceptibility maps from multi-echo gradient-echo MRI', '', 'nextflow run . --input FOLDER --outdir FOLDER [-profile NAME] [-resume]']
     schemaGroups().each { group ->

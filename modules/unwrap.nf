@@ -4,6 +4,7 @@ process UNWRAP {
 
     input:
     tuple val(meta), path(phase), path(magnitude), path(acquisition)
+    val method
     val code
 
     output:
@@ -12,7 +13,7 @@ process UNWRAP {
 
     script:
     """
-    unwrap.py --phase ${phase} --magnitude ${magnitude} --acquisition ${acquisition} --out unwrapped.nii ${task.ext.args ?: ''}
+    unwrap.py --phase ${phase} --magnitude ${magnitude} --acquisition ${acquisition} --method ${method} --out unwrapped.nii ${task.ext.args ?: ''}
     """
 
     stub:
