@@ -1,10 +1,13 @@
-"""The parameter table of the README, from nextflow_schema.json: prints it, and writes it between the README's markers."""
+"""The tables of the README that the code decides, written between the README's markers: parameters (nextflow_schema.json) and the gate's criteria."""
 
 import json
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-START, END = "<!-- parameters -->", "<!-- /parameters -->"
+sys.path.insert(0, str(ROOT / "bin"))
+
+from chiflow.gate import CRITERIA  # noqa: E402
 
 
 def bounds(rule: dict) -> str:
@@ -31,15 +34,27 @@ def table(schema: dict) -> str:
     return "\n".join(lines).replace("<", "&lt;")
 
 
+def gate_table() -> str:
+    """Markdown table of the gate's criteria."""
+    lines = ["| figure | warn | fail | what it means when crossed |", "|---|---|---|---|"]
+    for name, criterion in CRITERIA.items():
+        side = "&lt;" if criterion.less_is_worse else ">"
+        lines.append(f"| `{name}` | {side} {criterion.warn:g} | {side} {criterion.fail:g} | {criterion.meaning} |")
+    return "\n".join(lines)
+
+
+def put(content: str, marker: str, text: str) -> str:
+    """The content with the text between <!-- marker --> and <!-- /marker -->."""
+    head, rest = content.split(f"<!-- {marker} -->", 1)
+    return f"{head}<!-- {marker} -->\n{text}\n<!-- /{marker} -->{rest.split(f'<!-- /{marker} -->', 1)[1]}"
+
+
 def main() -> None:
-    """Print the table; put it into the README where that has the markers."""
-    text = table(json.loads((ROOT / "nextflow_schema.json").read_text(encoding="utf8")))
-    print(text)
+    """Write both tables into the README."""
     readme = ROOT / "README.md"
-    content = readme.read_text(encoding="utf8") if readme.is_file() else ""
-    if START in content and END in content:
-        head, rest = content.split(START, 1)
-        readme.write_text(f"{head}{START}\n{text}\n{END}{rest.split(END, 1)[1]}", encoding="utf8")
+    schema = json.loads((ROOT / "nextflow_schema.json").read_text(encoding="utf8"))
+    content = put(readme.read_text(encoding="utf8"), "parameters", table(schema))
+    readme.write_text(put(content, "gate", gate_table()), encoding="utf8")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import re
 
 import pytest
 from conftest import ROOT, Engine
-from parameters import END, START, table
+from parameters import gate_table, table
 
 SCHEMA = json.loads((ROOT / "nextflow_schema.json").read_text(encoding="utf8"))
 RULES = {name: rule for group in SCHEMA["$defs"].values() for name, rule in group["properties"].items()}
@@ -18,23 +18,28 @@ def test_config_declares_the_schema_with_its_defaults():
     assert declared == spoken
 
 
-def test_readme_shows_the_schema():
-    readme = ROOT / "README.md"
-    if not readme.is_file() or START not in readme.read_text(encoding="utf8"):
-        pytest.skip("README.md has no parameter table yet")
-    shown = readme.read_text(encoding="utf8").split(START)[1].split(END)[0].strip()
-    assert shown == table(SCHEMA), "run 'make docs'"
+@pytest.mark.parametrize("marker, text", [("parameters", table(SCHEMA)), ("gate", gate_table())])
+def test_the_readme_shows_what_the_code_decides(marker, text):
+    shown = (ROOT / "README.md").read_text(encoding="utf8").split(f"<!-- {marker} -->")[1].split(f"<!-- /{marker} -->")[0]
+    assert shown.strip() == text, "run 'make docs'"
 
 
 def test_choices_are_the_registries():
     from chiflow.background import BACKGROUND_METHODS
+    from chiflow.fieldmap import FIELD_FITS
+    from chiflow.gate import POLICIES
     from chiflow.invert import INVERSIONS
+    from chiflow.mask.extract import BRAIN_EXTRACTIONS
+    from chiflow.relax import RELAXATIONS
     from chiflow.unwrap import UNWRAPPINGS
 
-    for name, stage, registry in (("unwrapping", "unwrap", UNWRAPPINGS), ("background", "background", BACKGROUND_METHODS), ("inversion", "invert", INVERSIONS)):
-        assert RULES[name]["enum"] == list(registry)
+    for name, stage, registry in (("unwrapping", "unwrap", UNWRAPPINGS), ("field_fit", "fieldmap", FIELD_FITS), ("brain_extraction", "mask", BRAIN_EXTRACTIONS),
+                                  ("background", "background", BACKGROUND_METHODS), ("inversion", "invert", INVERSIONS), ("relaxation", "relax", RELAXATIONS)):
+        assert set(RULES[name]["enum"]) == set(registry)
         signature = (ROOT / "bin" / f"{stage}.py").read_text(encoding="utf8")
         assert f'= "{RULES[name]["enum"][0]}",\n' in signature, "the first choice is the executable's default"
+    assert RULES["unwrapping"]["enum"] == list(UNWRAPPINGS), "the order of the gate's fallback"
+    assert set(RULES["gate"]["enum"]) == set(POLICIES)
 
 
 def test_every_parameter_is_used():
