@@ -11,13 +11,13 @@ from chiflow.intake import take_in
 
 
 def main(
-    files: Annotated[list[Path], typer.Argument(help="Images and sidecars of one run: …_echo-<n>_part-<mag|phase|real|imag>_MEGRE.nii[.gz] and .json.")],
+    files: Annotated[list[Path], typer.Argument(help="Images and sidecars of a run: …_echo-<n>_part-<mag|phase|real|imag>_MEGRE.nii[.gz] and .json.")],
     id: Annotated[str, typer.Option(help="BIDS name of the run: sub-<label>[_ses-<label>][_run-<n>].")],
     out_magnitude: Annotated[Path, typer.Option(help="Output: 4D magnitude, one echo after the other (5D: one coil after the other).")],
     out_phase: Annotated[Path, typer.Option(help="Output: 4D (5D) phase in rad, −π … π, paramagnetic positive.")],
     out_acquisition: Annotated[Path, typer.Option(help="Output: acquisition.json (s, T, MHz, mm) with the phase convention that was found.")],
     inherited: Annotated[list[Path] | None, typer.Option(help="Sidecar of a level above, the most general first; can be repeated.")] = None,
-    sign: Annotated[str, typer.Option(help="Sign of the phase: auto (GE runs backwards and is reversed), keep or reverse.")] = "auto",
+    sign: Annotated[str, typer.Option(help="Sign of the phase: auto (part-fieldmap in Hz or the vendor tells), keep or reverse.")] = "auto",
 ) -> None:
     """Check a run and bring it into one form: 4D magnitude, 4D phase in rad, acquisition.json; 5D where coils (coil-<n>) are not combined.
 

@@ -119,7 +119,8 @@ def test_rounding_of_an_affine_does_not_part_a_scan(series):
 def test_a_phase_difference_is_a_run_with_the_magnitudes_of_its_echoes(series, split):
     magnitudes = series(2, "mag", TIMES[:1]) + series(3, "mag", TIMES[1:2], first_echo=2) if split else series(2, "mag")
     runs, aside = found(magnitudes + series(4, "phase", TIMES[1:2], first_echo=2, **DIFFERENCE))
-    assert [file.split("_", 3)[3] for file in runs["sub-a_ses-b_run-2"]] == [f"echo-{e}_part-{p}_MEGRE.nii" for e, p in ((1, "mag"), (2, "mag"), (2, "phase"))]
+    wanted = [f"echo-{e}_part-{p}_MEGRE.nii" for e, p in ((1, "mag"), (2, "mag"), (2, "phase"))]
+    assert [file.split("_", 3)[3] for file in runs["sub-a_ses-b_run-2"]] == wanted
     assert len(runs) == 1
     assert not aside
 
@@ -197,7 +198,8 @@ def test_echoes_that_name_two_echo_times_are_echoes(series):
 def test_what_has_no_phase_says_so(series):
     runs, aside = found(series(2, "mag", TIMES[:1], ProtocolName="t1") + series(6, "mag"))
     assert not runs
-    assert aside == {"sub-a_ses-b series 2": ONE_ECHO, "sub-a_ses-b series 6": "a magnitude without phase: export the phase images of the scan as well"}
+    no_phase = "a magnitude without phase: export the phase images of the scan as well"
+    assert aside == {"sub-a_ses-b series 2": ONE_ECHO, "sub-a_ses-b series 6": no_phase}
 
 
 def test_a_run_goes_on_without_an_echo_that_lacks_a_part(series):

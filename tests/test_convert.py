@@ -259,9 +259,14 @@ def test_the_part_of_an_image(image_type, ending, part):
     assert part_or_reason({"ImageType": image_type, "ScanningSequence": "GR"}, ending, SHAPE) == (part, None)
 
 
+@pytest.mark.parametrize("changes, ending", [({"ImageType": ["ORIGINAL", "PRIMARY", "OTHER", "FIELDMAPHZ"]}, "_e1"), ({"Units": "Hz"}, "_e2"),
+                                             ({"ImageType": ["ORIGINAL", "B0 MAP"]}, "_e1"), ({}, "_e1_fieldmaphz")])
+def test_a_field_map_of_the_scanner_is_told_from_phase(changes, ending):
+    assert part_or_reason({"ImageType": ["ORIGINAL", "PRIMARY", "P"]} | changes, ending, SHAPE) == ("fieldmap", None)
+
+
 @pytest.mark.parametrize("changes, ending, shape, said", [
-    ({"ImageType": ["ORIGINAL", "PRIMARY", "OTHER", "FIELDMAPHZ"]}, "_fieldmaphz", SHAPE, "a field map in Hz made by the scanner is not phase"),
-    ({"Units": "Hz"}, "_e2", SHAPE, "a field map in Hz made by the scanner is not phase"),
+    ({"ImageType": ["ORIGINAL", "PRIMARY", "OTHER", "FIELDMAPHZ"]}, "_fieldmaphz", SHAPE[:2], "a single slice"),
     ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "LOCALIZER"]}, "", SHAPE, "a localizer"),
     ({"ImageType": ["DERIVED", "PRIMARY", "M", "SWI"]}, "", SHAPE, "a susceptibility-weighted image"),
     ({"ImageType": ["DERIVED", "PRIMARY", "T2_STAR_MAP"]}, "_e2", SHAPE, "a map made by the scanner"),

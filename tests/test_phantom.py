@@ -19,6 +19,7 @@ from chiflow.core.errors import ChiflowError
 from chiflow.core.geometry import Geometry, geometry_of
 from chiflow.phantom.anatomy import draw_head
 from chiflow.phantom.bids import write_bids, write_truth
+from chiflow.phantom.coils import coil_scan, sensitivity
 from chiflow.phantom.dicom import write_dicom
 from chiflow.phantom.dicom.levels import stored_phase
 from chiflow.phantom.dicom.tags import decimal
@@ -219,6 +220,29 @@ def test_bids_names_and_complex_parts(complex_parts, tmp_path):
     signal = one + 1j * two if complex_parts else one * np.exp(1j * two)
     np.testing.assert_allclose(signal, scan.magnitude[..., 2] * np.exp(1j * scan.phase[..., 2]), atol=1e-6)
     assert json.loads(next((tmp_path / "sub-01" / "anat").glob("*echo-2*.json")).read_text())["EchoTime"] == 0.0087
+
+
+def test_single_coils_add_up_to_the_scan_with_the_noise_of_one():
+    scan = random_scan()
+    everyone = [coil_scan(scan, coil, 5, seed=1, sigma=0.05) for coil in range(5)]
+    weights = [sensitivity(scan.grid, coil, 5) for coil in range(5)]
+    np.testing.assert_allclose(sum(np.abs(weight) ** 2 for weight in weights), 1, atol=1e-5)
+    combined = sum(np.conj(weight)[..., None] * one.magnitude * np.exp(1j * one.phase) for weight, one in zip(weights, everyone))
+    noise = combined - scan.magnitude * np.exp(1j * scan.phase)
+    assert noise.real.std() == pytest.approx(0.05, rel=0.03)  # ± 1 / √(2 · 5148)
+    assert np.ptp([np.angle(weight).mean() for weight in weights]) > 1, "each coil has a phase of its own"
+
+
+def test_the_executable_writes_vendors_and_coils(tmp_path):
+    arguments = "--bids --vendor philips --coils 3 --shape 16 18 14 --voxel-size 12 12 12 --echo-times 0.005,0.01".split()
+    subprocess.run([sys.executable, BIN / "phantom.py", "--out", tmp_path, *arguments], check=True)
+    assert len(list((tmp_path / "bids").rglob("*_coil-3_echo-*_MEGRE.nii.gz"))) == 4
+    assert {pydicom.dcmread(p, stop_before_pixels=True).Manufacturer for p in (tmp_path / "dicom").rglob("*.dcm")} == {"Philips Medical Systems"}
+
+
+def test_an_unknown_vendor_is_refused(tmp_path):
+    with pytest.raises(ChiflowError, match="unknown vendor 'agfa': choose from siemens, "):
+        write_dicom(random_scan(), tmp_path, "01", 0, vendor="agfa")
 
 
 def test_executable_writes_everything(tmp_path):

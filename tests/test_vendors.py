@@ -78,8 +78,8 @@ class Taken:
 def taken(files, run) -> Taken:
     scan = take_in(files, [], run)
     magnitudes, phases = ([part.copy() for part in parts] for parts in zip(*scan))
-    single = len(scan) == 1
-    return Taken(magnitudes[0] if single else np.stack(magnitudes, -1), phases[0] if single else np.stack(phases, -1), scan.affine, scan.acquisition)
+    magnitude, phase = (parts[0] if len(parts) == 1 else np.stack(parts, -1) for parts in (magnitudes, phases))
+    return Taken(magnitude, phase, scan.affine, scan.acquisition)
 
 
 def answer_to(dicom, folder) -> Answer:
@@ -182,7 +182,29 @@ def test_another_export_of_a_scan_gives_equal_arrays(export, other):
 def test_what_is_beside_a_scan_has_its_reason(export):
     assert export("siemens").aside == []
     assert export("siemens-norm").aside == [("series 7", "a second magnitude, the phase of the scan belongs to another one")]
-    assert export("ge-hz").aside == [("series 6", "a field map in Hz made by the scanner is not phase: export the phase images of the echoes")]
+    assert export("ge-hz").aside == [], "the scanner's field map tells the sign"
+
+
+def test_a_field_map_of_the_scanner_tells_the_sign_of_ge(export, tmp_path):
+    assert export("ge").run.convention["SignReason"] == "phase of GE runs backwards"
+    assert export("ge-hz").run.convention["SignReason"] == "the scanner's field map agrees with the phase reversed (r = 1.00)"
+    forward = replace(SCAN, phase=-SCAN.phase)
+    write_dicom(forward, tmp_path / "dicom", "01", 0, vendor="ge")
+    write_dicom(SCAN, tmp_path / "other", "01", 0, series=8, vendor="ge-hz")
+    (tmp_path / "other" / "009_gre_b0").rename(tmp_path / "dicom" / "b0")
+    run = answer_to(tmp_path / "dicom", tmp_path).run
+    assert run.convention["Sign"] == 1, "a GE scan whose phase was reversed before"
+    seen = canonical(SCAN.magnitude, SCAN.grid.affine) > 0.1
+    assert turns(canonical(run.phase, run.affine)[seen], canonical(SCAN.phase, SCAN.grid.affine)[seen]) < LEVEL
+
+
+def test_a_field_map_that_runs_against_a_known_vendor_is_a_warning(tmp_path):
+    write_dicom(replace(SCAN, phase=-SCAN.phase), tmp_path / "dicom", "01", 0)
+    write_dicom(SCAN, tmp_path / "other", "01", 0, series=8, vendor="ge-hz")
+    (tmp_path / "other" / "009_gre_b0").rename(tmp_path / "dicom" / "b0")
+    run = answer_to(tmp_path / "dicom", tmp_path).run
+    assert run.convention["Sign"] == 1
+    assert run.acquired.warnings == ["the scanner's field map runs against the phase: compare the result with --sign reverse"]
 
 
 def test_slices_missing_from_one_echo_cost_that_echo_only(export):
@@ -226,7 +248,8 @@ def test_coils_by_bids_are_those_by_dicom(export, tmp_path):
 
 
 PLACES = {
-    ("axial", 0, 0): "axial", ("axial", 20, 10): "oblique axial", ("coronal", 0, 0): "coronal", ("coronal", 15, 0): "oblique coronal", ("sagittal", 0, 8): "oblique sagittal",
+    ("axial", 0, 0): "axial", ("axial", 20, 10): "oblique axial", ("coronal", 0, 0): "coronal", ("coronal", 15, 0): "oblique coronal",
+    ("sagittal", 0, 8): "oblique sagittal",
 }
 
 
@@ -317,7 +340,7 @@ def test_enhanced_and_classic_of_the_real_scanner_agree_in_all_but_the_angle(rea
     assert [one.acquired.model_dump()[key] for key in keys] == [two.acquired.model_dump()[key] for key in keys]
     assert one.acquired.frequency_mhz == pytest.approx(two.acquired.frequency_mhz, rel=1e-5)
     assert np.allclose(one.acquired.model_dump()["VoxelSize"], two.acquired.model_dump()["VoxelSize"], atol=1e-4)
-    assert (one.acquired.model_dump()["TiltDegrees"], two.acquired.model_dump()["TiltDegrees"]) == (pytest.approx(3.49, abs=0.01), pytest.approx(11.82, abs=0.01))
+    assert [run.acquired.model_dump()["TiltDegrees"] for run in (one, two)] == pytest.approx([3.49, 11.82], abs=0.01)
 
 
 def test_a_real_phase_difference_is_paramagnetic_positive(real):

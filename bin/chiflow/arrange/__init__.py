@@ -7,17 +7,20 @@ single coils, the phase of each echo before a difference.
 
 from pathlib import Path
 
-from chiflow.arrange.stacks import SAME_TIME_S, Member, Stack, scans, stacked, without_copies
+from chiflow.arrange.stacks import SAME_TIME_S, Member, Stack, same_grid, scans, stacked, without_copies
 from chiflow.core.contracts import Aside, ConvertedImage, Run, Runs
 
 Pair = tuple[Stack, Stack]
 NO_PHASE = "a magnitude without phase: export the phase images of the scan as well"
+SCANNER_FIELD_MAP = "a field map in Hz made by the scanner is not phase: export the phase images of the echoes"
 OTHER_PART = {"mag": "phase", "phase": "magnitude", "real": "imaginary part", "imag": "real part"}
 
 
 def arrange(sidecars: list[Path]) -> Runs:
     """The runs in a set of sidecars, whatever their order. Raises ChiflowError naming a sidecar that cannot be read."""
     members, aside = without_copies([Member(path.name.removesuffix(".json") + ".nii", ConvertedImage.read(path)) for path in sorted(sidecars)])
+    field_maps = [member for member in members if member.image.part == "fieldmap"]
+    members = [member for member in members if member.image.part != "fieldmap"]
     runs = Runs(aside=aside)
     for scan in scans(members):
         stacks = stacked(scan)
@@ -25,10 +28,12 @@ def arrange(sidecars: list[Path]) -> Runs:
         runs.aside += [entry for pair in pairs for entry in without_partner(*pair)]
         used = {member.name for pair in pairs for stack in pair for member in stack.members}
         used_series = {member.image.series for member in members if member.name in used}
-        runs.runs += [Run(id=run_id(pair), files=[member.name for stack in pair for member in stack.members]) for pair in pairs]
+        runs.runs += [Run(id=run_id(pair), files=files_of(pair, field_maps)) for pair in pairs]
         for stack in stacks:
             left = [member for member in stack.members if member.name not in used and (stack.of_coils or member.image.series not in used_series)]
             runs.aside += [Aside(name=member.series, reason=why_aside(stack, stacks, pairs)) for member in left]
+    used_maps = {name for run in runs.runs for name in run.files}
+    runs.aside += [Aside(name=member.series, reason=SCANNER_FIELD_MAP) for member in field_maps if member.name not in used_maps]
     runs.runs = unique_ids(sorted(runs.runs, key=lambda run: run.id))
     runs.aside = [Aside(name=name, reason=reason) for name, reason in sorted({(entry.name, entry.reason) for entry in runs.aside})]
     return runs
@@ -73,9 +78,9 @@ def difference_pairs(stacks: list[Stack], used: list[Stack]) -> list[Pair]:
     pairs = []
     for difference in (stack for stack in stacks if stack.source_times):
         sources = [sources_of(difference, stack) for stack in magnitudes]
-        order = sorted((-len(source), abs(stack.number - difference.number), i) for i, (source, stack) in enumerate(zip(sources, magnitudes)) if source)
-        if order:
-            *_, nearest = order[0]
+        candidates = [(-len(source), abs(stack.number - difference.number), i) for i, (source, stack) in enumerate(zip(sources, magnitudes)) if source]
+        if candidates:
+            *_, nearest = min(candidates)
             pairs.append((Stack("mag", sources[nearest]), difference))
             magnitudes.pop(nearest)
     return pairs
@@ -97,7 +102,8 @@ def without_partner(one: Stack, two: Stack) -> list[Aside]:
     for stack, other in ((one, two), (two, one)):
         lone = [member for member in stack.members if not other.has_time(member.time)]
         stack.members = [member for member in stack.members if member not in lone]
-        aside += [Aside(name=m.series, reason=f"the echo at {1000 * m.time:g} ms has no {OTHER_PART[stack.part]}: the run goes on without it") for m in lone]
+        missing = f"has no {OTHER_PART[stack.part]}: the run goes on without it"
+        aside += [Aside(name=member.series, reason=f"the echo at {1000 * member.time:g} ms {missing}") for member in lone]
     return aside
 
 
@@ -119,6 +125,14 @@ def why_aside(stack: Stack, stacks: list[Stack], pairs: list[Pair]) -> str:
     if any(other.part == "phase" for other in stacks) and pairs:
         return "a second magnitude, the phase of the scan belongs to another one"
     return f"a single echo without phase: {NO_PHASE.split(': ')[1]}, if it is a gradient echo" if len(stack.times) == 1 else NO_PHASE
+
+
+def files_of(pair: Pair, field_maps: list[Member]) -> list[str]:
+    """Names of the images of a run, and of the scanner's field maps on its grid: they tell the sign of the phase."""
+    first = pair[0].first
+    maps = [member for member in field_maps if (member.image.subject, member.image.session) == (first.subject, first.session)
+            and same_grid(member.image, first)]
+    return [member.name for stack in pair for member in stack.members] + [member.name for member in maps]
 
 
 def run_id(pair: Pair) -> str:

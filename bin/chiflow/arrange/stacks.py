@@ -125,12 +125,17 @@ def scans(members: list[Member]) -> list[list[Member]]:
 
 def same_scan(one: ConvertedImage, other: ConvertedImage) -> bool:
     """Whether two images have subject, session, protocol, grid, repetition time and flip angle in common."""
-    if (one.subject, one.session, one.shape, protocol(one)) != (other.subject, other.session, other.shape, protocol(other)):
+    if (one.subject, one.session, protocol(one)) != (other.subject, other.session, protocol(other)):
         return False
     near = [(one.repetition_time_s, other.repetition_time_s, SAME_REPETITION_S), (one.flip_angle_deg, other.flip_angle_deg, SAME_ANGLE_DEG)]
     if any(a is not None and b is not None and abs(a - b) > most for a, b, most in near):
         return False
-    return grid_distance(np.array(one.affine), np.array(other.affine), tuple(one.shape)) < SAME_PLACE_MM
+    return same_grid(one, other)
+
+
+def same_grid(one: ConvertedImage, other: ConvertedImage) -> bool:
+    """Whether the voxels of two images lie at one place."""
+    return one.shape == other.shape and grid_distance(np.array(one.affine), np.array(other.affine), tuple(one.shape)) < SAME_PLACE_MM
 
 
 def protocol(image: ConvertedImage) -> str:

@@ -138,7 +138,8 @@ def write_images(images: list[Image], labels: Labels, out: Path) -> list[Aside]:
     for (subject, session, number, uid, part, coil), stack in sorted(stacks.items()):
         for echo, same in numbered(stack).items():
             place = f"run-{runs[subject, session, number, uid]}" + (f"_coil-{coil}" if coil else "") + f"_echo-{echo}"
-            write_image(same[0], f"sub-{subject}_ses-{session}_{place}_part-{part}_MEGRE", {"EchoNumber": echo} | ({"Coil": coil} if coil else {}), labels, out)
+            keys = {"EchoNumber": echo} | ({"Coil": coil} if coil else {})
+            write_image(same[0], f"sub-{subject}_ses-{session}_{place}_part-{part}_MEGRE", keys, labels, out)
             reason = f"more than one {part} image of echo {echo} in the series: the first is used"
             aside += [Aside(name=image.name, reason=reason) for image in same[1:]]
     return aside

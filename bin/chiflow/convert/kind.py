@@ -2,7 +2,6 @@
 
 import re
 
-SCANNER_FIELD_MAP = "a field map in Hz made by the scanner is not phase: export the phase images of the echoes"
 NO_ECHO = {
     "LOCALIZER": "a localizer",
     "PROJECTION IMAGE": "a projection",
@@ -31,19 +30,20 @@ SINGLE_COIL = re.compile(r"(?:^|_)c([A-Za-z]+\d*|\d+)(?=_[a-z]|$)")  # one word;
 
 
 def part_or_reason(sidecar: dict, ending: str, shape: tuple[int, ...], gaps: bool = False) -> tuple[str | None, str | None]:
-    """The part (mag, phase, real or imag) of an image, or the reason to set it aside.
+    """The part of an image (mag, phase, real, imag, or fieldmap: made by the scanner in Hz), or the reason to set it aside.
 
     sidecar is that of dcm2niix, ending what dcm2niix put behind the name (`_e2_ph`), shape that of the image (voxels), gaps whether
     its slices are unevenly spaced.
     """
     types = [str(word).upper() for word in [*sidecar.get("ImageType", []), *sidecar.get("ImageTypeText", [])]]
-    if "fieldmap" in ending.lower() or any("FIELDMAP" in word or word == "B0 MAP" for word in types) or sidecar.get("Units") == "Hz":
-        return None, SCANNER_FIELD_MAP
     if not sidecar:
         return None, "dcm2niix wrote no readable sidecar for it: look for damaged files"
     if gaps:
         return None, "its slices are not evenly spaced: slices are missing, export the series again"
-    reason = next((NO_ECHO[word] for word in types if word in NO_ECHO), None) or _other_sequence(sidecar) or _other_image(ending, shape)
+    if "fieldmap" in ending.lower() or any("FIELDMAP" in word or word == "B0 MAP" for word in types) or sidecar.get("Units") == "Hz":
+        reason = _other_image(shape)
+        return (None, reason) if reason else ("fieldmap", None)
+    reason = next((NO_ECHO[word] for word in types if word in NO_ECHO), None) or _other_sequence(sidecar) or _other_image(shape)
     return (None, reason) if reason else (_part(types, ending), None)
 
 
@@ -66,7 +66,7 @@ def _other_sequence(sidecar: dict) -> str | None:
     return None
 
 
-def _other_image(ending: str, shape: tuple[int, ...]) -> str | None:
+def _other_image(shape: tuple[int, ...]) -> str | None:
     if len(shape) > 3 and shape[3] > 1:
         return f"{shape[3]} volumes of one echo: a time series, not one scan"
     if len(shape) < 3 or min(shape[:3]) < 2:

@@ -134,7 +134,7 @@ class Record(Contract):
 class ConvertedImage(Contract):
     """The sidecar of a converted image, as far as sorting the images into runs needs it; the rest of its BIDS keys stay as they are.
 
-    Part is mag, phase, real or imag; Series and Content are keyed hashes of the series' UID and of the voxel data.
+    Part is mag, phase, real, imag or fieldmap (of the scanner, in Hz); Series and Content are keyed hashes of the series' UID and of the voxel data.
     """
 
     part: str

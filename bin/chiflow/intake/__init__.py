@@ -8,15 +8,13 @@ import numpy as np
 
 from chiflow.core.bids import require_run_id
 from chiflow.core.contracts import Acquisition
-from chiflow.core.errors import ChiflowError
 from chiflow.core.geometry import geometry_of
 from chiflow.intake.acquired import acquired
 from chiflow.intake.coils import Coils
 from chiflow.intake.place import placed
+from chiflow.intake.sign import sign_of
 from chiflow.intake.slices import turn_slices
 from chiflow.intake.sources import read_sources
-
-SIGNS = ("auto", "keep", "reverse")
 
 
 @dataclass(frozen=True)
@@ -50,19 +48,18 @@ class Scan:
 def take_in(files: list[Path], inherited: list[Path], run: str, sign: str = "auto") -> Scan:
     """The scan in the images and sidecars of one run.
 
-    `inherited` are sidecars of the levels above, the most general first; `sign` is one of SIGNS: auto reverses the phase of GE, keep and
-    reverse do as they say. Raises ChiflowError naming the file that cannot be used.
+    `inherited` are sidecars of the levels above, the most general first; `sign` is one of SIGNS: auto asks the scanner's field map and the
+    vendor (GE is reversed), keep and reverse do as they say. Raises ChiflowError naming the file that cannot be used.
     """
-    if sign not in SIGNS:
-        raise ChiflowError(f"unknown sign '{sign}': choose from {', '.join(SIGNS)}")
     require_run_id(run)
     sources = read_sources(files, inherited)
     facts = acquired(sources)
     coils = Coils(sources)
     axis = coils.flipped_axis()
-    factor, reason = _sign(str(facts.get("Manufacturer", "")), sign)
-    geometry = geometry_of(coils.affine, coils.shape)
-    facts |= placed(coils.affine, sources.all[0].sidecar) | {
+    factor, reason, warnings = sign_of(coils, facts["EchoTimes"], str(facts.get("Manufacturer", "")), sign)
+    affine = coils.like.affine
+    geometry = geometry_of(affine, coils.like.data.shape)
+    facts |= placed(affine, sources.all[0].sidecar) | {
         "Id": run,
         "B0Direction": [round(b, 9) for b in geometry.b0],
         "VoxelSize": [round(v, 6) for v in geometry.voxel_size],
@@ -72,17 +69,7 @@ def take_in(files: list[Path], inherited: list[Path], run: str, sign: str = "aut
             "SignReason": reason,
             "FlippedSlices": "none" if axis is None else f"every other one along {'ijk'[axis]}",
         },
-        "Warnings": sources.warnings,
+        "Warnings": sources.warnings + warnings,
         "Sources": sorted({source.path.name for source in sources.all}),
     }
-    return Scan(coils, axis, factor, coils.affine, Acquisition.model_validate(facts))
-
-
-def _sign(manufacturer: str, sign: str) -> tuple[int, str]:
-    """What the phase is multiplied by, and why."""
-    vendor = manufacturer.strip().upper()
-    if sign != "auto":
-        return (-1 if sign == "reverse" else 1), f"--sign {sign}"
-    if vendor.startswith("GE"):
-        return -1, "phase of GE runs backwards"
-    return 1, f"phase of {manufacturer.strip()} is paramagnetic positive" if vendor else "vendor unknown: kept as stored"
+    return Scan(coils, axis, factor, affine, Acquisition.model_validate(facts))

@@ -13,33 +13,24 @@ from chiflow.intake.volumes import Volume, load_volumes
 class Coils:
     """Magnitude and phase of each coil as stored, in rad, and what was found in them.
 
-    Of several coils only the one at hand is in memory; a single one is read once. Raises ChiflowError naming the file that cannot be used.
+    `like` is the grid of all. Of several coils only the one at hand is in memory; a single one is read once. Raises ChiflowError naming the
+    file that cannot be used.
     """
 
     def __init__(self, sources: Sources):
         self.sources = sources
-        self._like, self._kept = None, None
+        self.like, self._kept = None, None
         self.is_complex = sources.coils[0][0][0].part == "real"
         levels = []
         for number in range(len(self)):
             first, second = self._volumes(number)
-            self._like = self._like or Image(np.broadcast_to(np.float32(0), first[0].raw.shape), first[0].affine, first[0].path)
+            self.like = self.like or Image(np.broadcast_to(np.float32(0), first[0].raw.shape), first[0].affine, first[0].path)
             levels += [volume.levels for volume in second]
         self._kept = (first, second) if len(self) == 1 else None
         self.scale = None if self.is_complex else phase_scale(levels)
 
     def __len__(self) -> int:
         return len(self.sources.coils)
-
-    @property
-    def affine(self) -> np.ndarray:
-        """Voxel to scanner coordinates, (4, 4) in mm."""
-        return self._like.affine
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Voxels along each axis."""
-        return self._like.data.shape
 
     @property
     def found(self) -> dict:
@@ -68,5 +59,5 @@ class Coils:
         if self._kept:
             return self._kept[0][:echoes], self._kept[1][:echoes]
         first, second = (part[:echoes] for part in self.sources.coils[number])
-        volumes = load_volumes([*first, *second], self._like)
+        volumes = load_volumes([*first, *second], self.like)
         return volumes[:len(first)], volumes[len(first):]

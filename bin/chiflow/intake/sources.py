@@ -10,6 +10,7 @@ from chiflow.core.contracts import read_json
 from chiflow.core.errors import ChiflowError
 
 PARTS = ("mag", "phase", "real", "imag")
+FIELD_MAP = "fieldmap"  # of the scanner, in Hz: it tells the sign of the phase
 FIELD_MAP_NAMES = {"magnitude1": ("mag", 1), "magnitude2": ("mag", 2), "phasediff": ("phase", 2), "phase1": ("phase", 1), "phase2": ("phase", 2)}
 NOT_PHASE = "is a field map in Hz made by the scanner, not phase: give the phase images of the echoes"
 SAME_TIME_S = 1e-5
@@ -39,6 +40,7 @@ class Sources:
 
     kind: str
     coils: list[Pair]
+    field_maps: list[Source]
     warnings: list[str]
 
     @property
@@ -58,11 +60,14 @@ def read_sources(files: list[Path], inherited: list[Path]) -> Sources:
     if not images:
         raise ChiflowError("no image among the files of the run: expected …_echo-<n>_part-<mag|phase|real|imag>_MEGRE.nii or .nii.gz")
     sources = [source for path in images for source in _sources_of(path, sidecars)]
-    sources, warnings = _one_kind_of_coils(sources)
+    field_maps = [source for source in sources if source.part == FIELD_MAP]
+    sources, warnings = _one_kind_of_coils([source for source in sources if source.part != FIELD_MAP])
+    if not sources:
+        raise ChiflowError(f"{field_maps[0].path}: {NOT_PHASE}")
     parts = _two_parts(sources)
     by_coil = [[source for source in sources if source.coil == coil] for coil in sorted({source.coil for source in sources})]
     if len(by_coil) == 1 and _is_difference([source for source in sources if source.part == "phase"]):
-        return Sources("difference", [_difference(sources)], warnings)
+        return Sources("difference", [_difference(sources)], field_maps, warnings)
     coils = [_pair(some, parts) for some in by_coil]
     for first, _ in coils[1:]:
         if len(first) != len(coils[0][0]):
@@ -70,7 +75,7 @@ def read_sources(files: list[Path], inherited: list[Path]) -> Sources:
     numbers = [source.echo for source in coils[0][0]]
     missing = sorted(set(range(1, numbers[-1])) - set(numbers))
     warnings += [f"echo {n} is missing, the run goes on with the others: add its images if there are any" for n in missing]
-    return Sources("echo", coils, warnings)
+    return Sources("echo", coils, field_maps, warnings)
 
 
 def read_sidecar(path: Path) -> dict:
@@ -88,9 +93,10 @@ def _sources_of(path: Path, sidecars: Iterable[tuple[Path, dict]]) -> list[Sourc
         if _suffix(beside) == suffix and all(named.get(key) == value for key, value in entities(beside.name).items()):
             sidecar |= content
     part, number = FIELD_MAP_NAMES.get(suffix, (named.get("part", "mag"), named.get("echo", "1")))
-    if part not in PARTS:
+    if part not in (*PARTS, FIELD_MAP):
         raise ChiflowError(f"{path}: part-{part} is not one of {', '.join(PARTS)}")
-    _refuse_field_map(path, sidecar)
+    if part != FIELD_MAP:
+        _refuse_field_map(path, sidecar)
     coil = _number(path, "coil", named["coil"]) if "coil" in named else 0
     times = sidecar.get("EchoTime")
     if "echo" not in named and isinstance(times, list):

@@ -14,7 +14,8 @@ from chiflow.phantom.tissues import TISSUES
 README = "A simulated multi-echo gradient-echo scan of a head with known susceptibility. Nobody was scanned.\n"
 
 
-def write_bids(scan: Scan, folder: Path, subject: str, run: int | None = None, complex_parts: bool = False, coils: int = 0, sigma: float = 0.0) -> None:
+def write_bids(scan: Scan, folder: Path, subject: str, run: int | None = None, complex_parts: bool = False, coils: int = 0,
+               sigma: float = 0.0) -> None:
     """Write sub-<subject>/anat with a NIfTI file and a sidecar for each echo and part; phase in rad, or real and imag when complex_parts.
 
     With `coils` each is written one by one (coil-<n>), with noise of standard deviation sigma of its own in each channel.
@@ -23,12 +24,12 @@ def write_bids(scan: Scan, folder: Path, subject: str, run: int | None = None, c
     name = f"sub-{subject}" + (f"_run-{run}" if run else "")
     for coil in range(max(coils, 1)):
         seen = coil_scan(scan, coil, coils, sigma=sigma) if coils else scan
-        stem = name + (f"_coil-{coil + 1}" if coils else "")
+        stem = Path(folder) / f"sub-{subject}" / "anat" / (name + (f"_coil-{coil + 1}" if coils else ""))
         for echo, time in enumerate(scan.protocol.echo_times_s):
             magnitude, phase = seen.magnitude[..., echo], seen.phase[..., echo]
             parts = {"real": magnitude * np.cos(phase), "imag": magnitude * np.sin(phase)} if complex_parts else {"mag": magnitude, "phase": phase}
             for part, volume in parts.items():
-                _write(scan, Path(folder) / f"sub-{subject}" / "anat" / f"{stem}_echo-{echo + 1}_part-{part}_MEGRE", volume, _sidecar(scan, echo, time, part))
+                _write(scan, Path(f"{stem}_echo-{echo + 1}_part-{part}_MEGRE"), volume, _sidecar(scan, echo, time, part))
 
 
 def write_field_map(scan: Scan, folder: Path, subject: str, magnitudes: int = 2) -> None:

@@ -21,8 +21,17 @@ def sensitivity(grid, coil: int, coils: int) -> np.ndarray:
 
 def coil_scan(scan, coil: int, coils: int, seed: int = 0, sigma: float = 0.0):
     """The scan as one coil sees it; sigma is the noise of each channel, in the unit of the magnitude."""
-    signal = scan.magnitude * np.exp(1j * scan.phase) * sensitivity(scan.grid, coil, coils)[..., None]
-    noise = np.random.default_rng([seed, coil, 5]).normal(scale=sigma, size=(*signal.shape, 2)) @ [1, 1j] if sigma else 0
+    return _measured(scan, sensitivity(scan.grid, coil, coils)[..., None], sigma, [seed, coil, 5])
+
+
+def noisy_scan(scan, sigma: float, seed: int = 0):
+    """The scan with noise of standard deviation sigma in each channel."""
+    return _measured(scan, 1, sigma, [seed, 6])
+
+
+def _measured(scan, weight, sigma: float, entropy: list[int]):
+    signal = weight * scan.magnitude * np.exp(1j * scan.phase)
+    noise = np.random.default_rng(entropy).normal(scale=sigma, size=(*signal.shape, 2)) @ [1, 1j] if sigma else 0
     signal = signal + noise
     return replace(scan, magnitude=np.abs(signal).astype(np.float32), phase=np.angle(signal).astype(np.float32))
 

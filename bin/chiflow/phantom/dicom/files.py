@@ -8,9 +8,11 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from chiflow.phantom.dicom.tags import ENHANCED_MR_IMAGE_STORAGE, MR_IMAGE_STORAGE, corner, image_tags
 
-MOVED = ("ImagePositionPatient", "SliceLocation", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "EchoTime", "EchoNumbers", "RepetitionTime",
-         "FlipAngle", "EchoTrainLength", "NumberOfAverages", "PixelBandwidth", "ImagingFrequency", "RescaleIntercept", "RescaleSlope", "RescaleType",
-         "WindowCenter", "WindowWidth", "InPlanePhaseEncodingDirection", "ScanningSequence", "SequenceVariant", "ScanOptions", "SequenceName")
+MOVED = """
+    ImagePositionPatient SliceLocation ImageOrientationPatient PixelSpacing SliceThickness EchoTime EchoNumbers RepetitionTime FlipAngle
+    EchoTrainLength NumberOfAverages PixelBandwidth ImagingFrequency RescaleIntercept RescaleSlope RescaleType WindowCenter WindowWidth
+    InPlanePhaseEncodingDirection ScanningSequence SequenceVariant ScanOptions SequenceName
+""".split()
 
 
 def write_classic(tags: Dataset, scan, folder: Path, echo: int, slices: dict[int, np.ndarray], before: int, numbered: int) -> int:
@@ -43,7 +45,7 @@ def _shared(tags: Dataset, time_s: float, component: str) -> Dataset:
     """The functional groups that all frames share."""
     groups = {
         "MRImageFrameTypeSequence": {"FrameType": tags.ImageType, "ComplexImageComponent": component},
-        "MRTimingAndRelatedParametersSequence": {"RepetitionTime": tags.RepetitionTime, "FlipAngle": tags.FlipAngle, "EchoTrainLength": tags.EchoTrainLength},
+        "MRTimingAndRelatedParametersSequence": {key: tags[key].value for key in ("RepetitionTime", "FlipAngle", "EchoTrainLength")},
         "MRFOVGeometrySequence": {"InPlanePhaseEncodingDirection": {"COL": "COLUMN"}[tags.InPlanePhaseEncodingDirection]},
         "MREchoSequence": {"EffectiveEchoTime": 1000 * time_s},
         "MRImagingModifierSequence": {"TransmitterFrequency": float(tags.ImagingFrequency), "PixelBandwidth": tags.PixelBandwidth},
