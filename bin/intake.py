@@ -31,6 +31,7 @@ def main(
         for magnitude, phase in scan:
             write_magnitude(magnitude)
             write_phase(phase)
+            del magnitude, phase  # before the next coil is read
     for warning in scan.acquisition.warnings:
         warn(f"{id}: {warning}")
     scan.acquisition.write(out_acquisition)

@@ -156,6 +156,15 @@ def test_the_first_of_two_echo_times_is_that_of_an_echo(series):
     assert [len(files) for files in runs.values()] == [2], "a difference stands at the second"
 
 
+@pytest.mark.parametrize("sequence", ["EP", "EP\\\\GR", ["EP", "RM"]])
+def test_a_single_volume_of_echo_planar_images_is_no_run(series, sequence):
+    runs, aside = found(series(6, "mag", TIMES[:1], ScanningSequence=sequence) + series(7, "phase", TIMES[:1], ScanningSequence=sequence))
+    assert not runs
+    assert len(aside) == 2 and all("echo-planar" in reason for reason in aside.values())
+    runs, _ = found(series(6, "mag", ScanningSequence=sequence) + series(7, "phase", ScanningSequence=sequence))
+    assert len(runs) == 1, "several echoes are a scan"
+
+
 def coils_of(series, number, part, coils=(1, 2, 3), **keys):
     """Sidecars of one series with an image a coil and echo."""
     paths = []

@@ -1,10 +1,12 @@
 """What vendors write otherwise, on the real file that has it and on a twin written by the phantom: one signal comes out of all of them."""
 
+import shutil
 import tarfile
 from dataclasses import dataclass, replace
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 import torch
 from scipy import ndimage
@@ -13,6 +15,7 @@ from chiflow.arrange import arrange
 from chiflow.convert import convert
 from chiflow.core.contracts import Acquisition
 from chiflow.core.dipole import DipoleOperator
+from chiflow.core.errors import ChiflowError
 from chiflow.core.geometry import geometry_of
 from chiflow.intake import take_in
 from chiflow.phantom.bids import write_bids, write_field_map
@@ -324,6 +327,40 @@ def test_a_real_field_map_of_the_scanner_is_refused(real, name):
     assert real(name).runs == []
     assert real(name).reasons == {"a field map in Hz made by the scanner is not phase: export the phase images of the echoes",
                                   "a single echo without phase: export the phase images of the scan as well, if it is a gradient echo"}
+
+
+def test_a_real_field_map_is_refused_by_its_levels_under_another_name(data, tmp_path):
+    with tarfile.open(data / "dicom" / "ge_architect3T_head_b0map_hz.tar.xz") as tar:
+        tar.extractall(tmp_path / "dicom", filter="data")
+    answer_to(tmp_path / "dicom", tmp_path)
+    files = []
+    for part, wanted in (("mag", "mag"), ("fieldmap", "phase")):
+        image = tmp_path / f"sub-1_part-{wanted}_MEGRE.nii"
+        shutil.copyfile(next((tmp_path / "out").glob(f"*part-{part}*.nii")), image)
+        image.with_suffix(".json").write_text('{"EchoTime": 0.004608, "MagneticFieldStrength": 3}')
+        files += [image, image.with_suffix(".json")]
+    with pytest.raises(ChiflowError, match="part-phase.*look like Hz, and a field map made by the scanner is not phase"):
+        take_in(files, [], "sub-1")
+
+
+def test_real_slices_lost_from_one_echo_cost_that_echo_only(data, real, tmp_path):
+    name = "siemens_prisma3T_6echo_phantom"
+    with tarfile.open(data / "dicom" / f"{name}.tar.xz") as tar:
+        tar.extractall(tmp_path / "dicom", filter="data")
+    headers = [(pydicom.dcmread(path, stop_before_pixels=True), path) for path in (tmp_path / "dicom").rglob("*") if path.is_file()]
+    images = sorted((float(header.SliceLocation), path) for header, path in headers if int(header.EchoNumbers) == 3 and header.ImageType[2] == "P")
+    for _, path in images[3:5]:
+        path.unlink()
+    run, whole = answer_to(tmp_path / "dicom", tmp_path).run, real(name).run
+    kept = [0, 1, 3, 4, 5]
+    assert run.acquired.echo_times_s == [whole.acquired.echo_times_s[echo] for echo in kept]
+    assert np.array_equal(run.phase, whole.phase[..., kept]) and np.array_equal(run.magnitude, whole.magnitude[..., kept])
+
+
+def test_real_voxels_without_signal_stay_without(real):
+    run = real("siemens_xa30_enhanced_head_gre_fieldmap").run
+    assert (run.magnitude == 0).mean() > 0.07  # measured 0.079
+    assert np.isfinite(run.phase).all() and np.abs(run.phase).max() <= np.pi
 
 
 def test_real_slices_of_ge_are_turned_back(real):

@@ -41,6 +41,7 @@ def arrange(sidecars: list[Path]) -> Runs:
 
 def paired(stacks: list[Stack]) -> list[Pair]:
     """The pairs of stacks that are a run each: of combined coils, of single coils where those are missing, and differences with magnitudes."""
+    stacks = [stack for stack in stacks if not stack.is_planar_volume]
     combined = echo_pairs([stack for stack in stacks if not stack.of_coils])
     coils = echo_pairs([stack for stack in stacks if stack.of_coils])
     for pair in combined[:len(coils)]:
@@ -109,6 +110,8 @@ def without_partner(one: Stack, two: Stack) -> list[Aside]:
 
 def why_aside(stack: Stack, stacks: list[Stack], pairs: list[Pair]) -> str:
     """Why a stack belongs to no run, and what would help."""
+    if stack.is_planar_volume:
+        return "a single echo of an echo-planar sequence (of a time series, or its reference): QSM needs a gradient echo with more"
     if stack.source_times and any(two.part != "phase" or len(two.times) > 1 for _, two in pairs):
         return "the difference of two phases: the scan is processed from the phase of each echo"
     if stack.source_times:

@@ -69,6 +69,11 @@ class Stack:
         return self.first.coil is not None
 
     @property
+    def is_planar_volume(self) -> bool:
+        """Whether this is a single echo of an echo-planar sequence."""
+        return len(self.times) == 1 and "EP" in re.split(r"\W+", str(self.first.scanning_sequence or "").upper())
+
+    @property
     def times(self) -> list[float]:
         """Echo times in s, each once."""
         return sorted({member.time for member in self.members})

@@ -155,6 +155,7 @@ class ConvertedImage(Contract):
     protocol_name: str | None = None
     manufacturer: str | None = None
     image_type: list[str] = []
+    scanning_sequence: str | list[str] | None = None
 
 
 class Aside(Contract):

@@ -7,7 +7,7 @@ from chiflow.intake.levels import phase_scale
 from chiflow.intake.signal import Arrays, from_complex, from_difference, from_polar
 from chiflow.intake.slices import SliceSigns
 from chiflow.intake.sources import Sources
-from chiflow.intake.volumes import Volume, load_volumes
+from chiflow.intake.volumes import Levels, Volume, load_volumes
 
 
 class Coils:
@@ -21,12 +21,7 @@ class Coils:
         self.sources = sources
         self.like, self._kept = None, None
         self.is_complex = sources.coils[0][0][0].part == "real"
-        levels = []
-        for number in range(len(self)):
-            first, second = self._volumes(number)
-            self.like = self.like or Image(np.broadcast_to(np.float32(0), first[0].raw.shape), first[0].affine, first[0].path)
-            levels += [volume.levels for volume in second]
-        self._kept = (first, second) if len(self) == 1 else None
+        levels = [levels for number in range(len(self)) for levels in self._levels(number)]
         self.scale = None if self.is_complex else phase_scale(levels)
 
     def __len__(self) -> int:
@@ -54,6 +49,13 @@ class Coils:
             return from_difference(magnitudes, difference, self.scale)
         first, second = self._volumes(number, echoes)
         return from_complex(first, second) if self.is_complex else from_polar(first, second, self.scale)
+
+    def _levels(self, number: int) -> list[Levels]:
+        """Levels of the phases of a coil, whose grid must be that of the first."""
+        first, second = self._volumes(number)
+        self.like = self.like or Image(np.broadcast_to(np.float32(0), first[0].raw.shape), first[0].affine, first[0].path)
+        self._kept = (first, second) if len(self) == 1 else None
+        return [volume.levels for volume in second]
 
     def _volumes(self, number: int, echoes: int | None = None) -> tuple[list[Volume], list[Volume]]:
         if self._kept:
