@@ -70,6 +70,18 @@ def test_philips_field_is_the_published_one(data, tmp_path):
     assert np.ptp(field[mask]) > 1 / spacing_s
 
 
+def test_a_siemens_phase_difference_gives_its_field_map(data, tmp_path):
+    folder = from_dicom(data / "dicom" / "siemens_prisma3T_head_gre_fieldmap.tar.xz", tmp_path)
+    acquired = json.loads((folder / "a.json").read_text())
+    assert (acquired["PhaseKind"], acquired["EchoTimes"], acquired["SourceEchoTimes"]) == ("difference", [0.00246], [0.00519, 0.00765])
+    field, phase = load(folder / "field.nii").data, load(folder / "phase.nii", dimensions=(4,)).data[..., 0]
+    mask = bright(folder)
+    turned = (2 * np.pi * 0.00246 * field - phase)[mask]
+    assert np.abs(turned - 2 * np.pi * np.rint(turned / (2 * np.pi))).max() < 1e-4, "the scanner's difference, unwrapped, and nothing else"
+    assert jumps(2 * np.pi * 0.00246 * field, mask) < 2e-3
+    assert np.percentile(field[mask], [5, 50, 95]) == pytest.approx([-73.5, -13.9, 32.8], abs=1), "measured in Hz"
+
+
 def test_brain_in_vivo_is_unwrapped_exactly_and_decays_as_known(data, tmp_path):
     source = data / "dev" / "romeo_small_invivo"
     files = []
