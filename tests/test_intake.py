@@ -274,6 +274,7 @@ def test_a_difference_by_its_bids_names(bids):
     (lambda b: difference_of(b, (1, 2, 3)), "echo-3_part-mag.*echo 3 has no phase image, the one phase is the difference of TE 0.004 and 0.009 s"),
     (lambda b: difference_of(b, changes={"EchoTime1": 4.0}), "echo-2_part-phase.*EchoTime1 4 looks like milliseconds"),
     (lambda b: difference_of(b, changes={"EchoTime1": 0.009}), "echo-2_part-phase.*EchoTime2 0.009 s does not follow EchoTime1 0.009 s"),
+    (lambda b: (difference_of(b), b.sidecar(2, "phase")), "echo-1_part-mag.*echo 1 has no phase image.*its sidecar needs EchoTime1 and EchoTime2"),
     (lambda b: difference_of(b, magnitudes=()), "echo-2_part-phase.*no part-mag image beside it"),
 ])
 def test_a_bad_difference_is_named(bids, spoil, said):

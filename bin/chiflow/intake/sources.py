@@ -13,6 +13,7 @@ PARTS = ("mag", "phase", "real", "imag")
 FIELD_MAP = "fieldmap"  # of the scanner, in Hz: it tells the sign of the phase
 FIELD_MAP_NAMES = {"magnitude1": ("mag", 1), "magnitude2": ("mag", 2), "phasediff": ("phase", 2), "phase1": ("phase", 1), "phase2": ("phase", 2)}
 NOT_PHASE = "is a field map in Hz made by the scanner, not phase: give the phase images of the echoes"
+MAYBE_DIFFERENCE = "; if the one phase is a difference of two, its sidecar needs EchoTime1 and EchoTime2 (s)"
 SAME_TIME_S = 1e-5
 
 
@@ -151,7 +152,8 @@ def _pair(sources: list[Source], parts: tuple[str, str]) -> Pair:
     for some, others, other_part in ((first, second, right), (second, first, left)):
         missing = sorted(set(some) - set(others))
         if missing:
-            raise ChiflowError(f"{some[missing[0]].path}: echo {missing[0]} has no {other_part} image, add it or leave the echo out")
+            hint = MAYBE_DIFFERENCE if other_part == "phase" and len(others) == 1 else ""
+            raise ChiflowError(f"{some[missing[0]].path}: echo {missing[0]} has no {other_part} image, add it or leave the echo out{hint}")
     numbers = sorted(first)
     return [first[n] for n in numbers], [second[n] for n in numbers]
 
