@@ -71,7 +71,7 @@ def test_a_single_echo_knows_its_noise_from_its_neighbours(fit):
     field, sigma = 30 * x + 20 * y * z, 0.08
     phase = (2 * np.pi * time * field + sigma * random.normal(size=SHAPE)).astype(np.float32)
     phase[15:, 15:, 15:] = random.uniform(-np.pi, np.pi, phase[15:, 15:, 15:].shape)
-    fitted = fit(phase[..., None], np.ones((*SHAPE, 1), np.float32), EVERYWHERE, [time])
+    fitted = fit(phase[..., None], np.full((*SHAPE, 1), 300, np.float32), EVERYWHERE, [time])
     smooth = np.s_[1:14, 1:14, 1:14]
     assert np.std((fitted.field_hz - field)[smooth]) == pytest.approx(sigma / (2 * np.pi * time), rel=0.05)  # 2197 voxels: 1.5 %
     assert np.median(fitted.noise_hz) == pytest.approx(sigma / (2 * np.pi * time), rel=0.1)

@@ -9,9 +9,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from conftest import ROOT, Engine, Run, kill
+from conftest import ROOT, Engine, Run, copy_of_the_pipeline, kill
 
-STAGES = ("INTAKE", "COMBINE", "UNWRAP", "FIELDMAP", "MASK", "BACKGROUND", "INVERT", "RELAX", "PUBLISH")
+STAGES = ("INTAKE", "COMBINE", "UNWRAP", "FIELDMAP", "MASK", "GATE", "BACKGROUND", "INVERT", "RELAX", "SWI", "PUBLISH")
 BROKEN = "sub-03"
 
 
@@ -172,6 +172,59 @@ def test_a_stub_run_flows_through_all_stages(project, heads, tmp_path):
     done = engine.run("--input", heads / "dicom", "-stub-run", out=tmp_path / "out", NXF_SYNTAX_PARSER="v2")
     assert done.status == 0, done.said
     assert {stage for stage, _ in done.tasks("COMPLETED")} == {*STAGES, "CONVERT", "ARRANGE"}
+
+
+SPOILED_TREE = """
+
+def _spoiled(phase, magnitude, mask, echo_times_s, tree=UNWRAPPINGS["tree"]):
+    unwrapped = tree(phase, magnitude, mask, echo_times_s)
+    middle = tuple(slice(n // 2 - 4, n // 2 + 4) for n in mask.shape)
+    unwrapped[middle][..., :2] += 2 * np.pi * (unwrapped[middle][..., :2] != 0)
+    return unwrapped
+
+
+UNWRAPPINGS["tree"] = _spoiled
+"""
+
+
+@pytest.fixture(scope="module")
+def gated(heads, tmp_path_factory) -> Run:
+    """A run of a pipeline whose first unwrapping leaves wraps: a good subject, one with a flipped echo, one with a single echo."""
+    folder = tmp_path_factory.mktemp("gate")
+    project = copy_of_the_pipeline(folder / "chiflow")
+    room = project / "bin" / "chiflow" / "unwrap" / "__init__.py"
+    room.write_text("import numpy as np\n" + room.read_text(encoding="utf8") + SPOILED_TREE, encoding="utf8")
+    for subject, source, echoes in (("sub-01", "sub-01", "*"), ("sub-02", "sub-02", "*"), ("sub-03", "sub-01", "*echo-1_*")):
+        for path in (heads / "bids" / source / "anat").glob(echoes):
+            target = folder / "bids" / subject / "anat" / path.name.replace(source, subject)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    flipped = next((folder / "bids" / "sub-02").rglob("*echo-2*part-phase*.nii*"))
+    image = nibabel.load(flipped)
+    nibabel.save(nibabel.Nifti1Image(-np.array(image.get_fdata(dtype=np.float32)), image.affine), flipped)
+    return Engine(project, folder / "launch").run("--input", folder / "bids", out=folder / "out")
+
+
+def test_what_the_gate_rejects_is_unwrapped_by_the_next_method(gated):
+    rows = [(row["unwrapping"], row["verdict"]) for row in gated.rows("gate.tsv") if row["run"] == "sub-01"]
+    assert sorted(rows) == [("individual", "pass"), ("tree", "fail")], gated.said
+    (line,) = [line for line in gated.said.splitlines() if line.startswith("chiflow: fell back: sub-01: individual after tree: ")]
+    sidecar = json.loads((gated.out / "sub-01" / "anat" / "sub-01_Chimap.json").read_text())
+    assert sidecar["Verdict"] == "pass" and [stage["Method"] for stage in sidecar["Processing"] if stage["Stage"] == "unwrap"] == ["individual"]
+
+
+def test_a_run_that_no_unwrapping_saves_stops_alone_with_what_was_seen(gated):
+    assert gated.status == 1
+    (row,) = [row for row in gated.rows("runs.tsv") if row["status"] == "failed"]
+    assert (row["run"], row["stage"]) == ("sub-02", "GATE") and "failed the gate: " in row["reason"], row
+    assert not list(gated.out.glob("sub-02/**/*_Chimap.nii.gz"))
+
+
+def test_a_single_echo_gives_a_map_with_a_warning_and_no_relaxation(gated):
+    maps = {path.name.removeprefix("sub-03_") for path in gated.out.glob("sub-03/anat/*.nii.gz")}
+    assert "Chimap.nii.gz" in maps and "R2starmap.nii.gz" not in maps, gated.said
+    sidecar = json.loads((gated.out / "sub-03" / "anat" / "sub-03_Chimap.json").read_text())
+    assert any("a single echo" in warning for warning in sidecar["Warnings"])
 
 
 def test_every_module_is_clean_for_the_strict_parser(project, tmp_path):
