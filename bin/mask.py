@@ -4,10 +4,13 @@ from typing import Annotated
 
 import typer
 
-from chiflow.core.cli import AcquisitionFile, MagnitudeFile, OutFile, execute
+from chiflow.core.cli import AcquisitionFile, MagnitudeFile, OutFile, choose, execute, warn
 from chiflow.core.contracts import Acquisition, Record
 from chiflow.core.nifti import load, load_like, load_mask, save
-from chiflow.mask import LEAST_QUALITY, brain_mask, reliable_part
+from chiflow.mask.extract import BRAIN_EXTRACTIONS, Extraction, extracted_brain
+from chiflow.mask.quality import LEAST_QUALITY, figures, reliable_part, without_rim
+
+WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "brain_mask.safetensors"
 
 
 def main(
@@ -15,26 +18,29 @@ def main(
     quality: Annotated[Path, typer.Option(help="3D phase quality, 1 − relative residual of the echo fit.")],
     acquisition: AcquisitionFile,
     out: OutFile,
-    mask: Annotated[Path | None, typer.Option(help="Your own brain mask; phase quality is still applied to it.")] = None,
-    least_quality: Annotated[float, typer.Option(help="Phase quality below which a voxel is left out; 0 keeps all.", min=0, max=1)] = LEAST_QUALITY,
+    out_brain: Annotated[Path | None, typer.Option(help="Output: the brain itself, before rim and quality.")] = None,
+    out_tight: Annotated[Path | None, typer.Option(help="Output: voxels of good quality only, no holes filled.")] = None,
+    mask: Annotated[Path | None, typer.Option(help="Your own brain mask, instead of the extraction; its rim stays.")] = None,
+    method: Annotated[str, typer.Option(help=f"Brain extraction, one of: {', '.join(BRAIN_EXTRACTIONS)}; what finds no brain falls back to the next.")] = "network",
+    weights: Annotated[Path, typer.Option(help="Weights of the network, .safetensors with its card .json beside it.")] = WEIGHTS,
+    least_quality: Annotated[float, typer.Option(help="Phase quality (0 … 1) below which a voxel is left out; 0 keeps all.", min=0, max=1)] = LEAST_QUALITY,
 ) -> None:
-    """Make the brain mask: brain extraction from the magnitude AND phase quality, largest component, holes filled.
-
-    Your own mask replaces the brain extraction; phase quality then takes voxels off it, unless --least-quality is 0.
-    """
-    acquired = Acquisition.read(acquisition)
+    """Make the brain mask: brain extraction from the magnitude without its outermost voxel, AND phase quality, largest component, holes filled."""
+    choose(BRAIN_EXTRACTIONS, method, "brain extraction")
     magnitudes = load(magnitude, dimensions=(4,))
-    acquired.require_echoes(magnitudes)
+    Acquisition.read(acquisition).require_echoes(magnitudes)
     qualities = load_like(quality, magnitudes)
-    voxel_size = acquired.geometry(magnitudes).voxel_size
     if mask:
-        inside = reliable_part(load_mask(mask, magnitudes), qualities.data, least_quality)
+        found = Extraction(load_mask(mask, magnitudes), "given")
     else:
-        inside = brain_mask(magnitudes.data, qualities.data, voxel_size, least_quality=least_quality)
-    save(out, inside, magnitudes)
-    volume_ml = float(inside.sum() * voxel_size[0] * voxel_size[1] * voxel_size[2] / 1000)
-    figures = {"Voxels": int(inside.sum()), "VolumeMl": round(volume_ml, 1)}
-    Record(stage="mask", method="given" if mask else "deformable surface", parameters={"LeastQuality": least_quality}, figures=figures).write_beside(out)
+        found = extracted_brain(magnitudes.data, magnitudes.affine, method=method, weights=weights)
+    reliable = reliable_part(found.brain if mask else without_rim(found.brain), qualities.data, least_quality)
+    for path, part in ((out, reliable.mask), (out_brain, found.brain), (out_tight, reliable.tight)):
+        if path:
+            save(path, part, magnitudes)
+    record = Record(stage="mask", method=found.method, parameters={"LeastQuality": least_quality}, figures=figures(reliable, found.brain, magnitudes.affine))
+    record.warnings = [warn(message) for message in found.warnings]
+    record.write_beside(out)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import math
 import sys
 import time
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -26,13 +27,20 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "bin"))
 
-from heads import kept_heads  # noqa: E402
+from contrasts import CONTRASTS, head_at_1_mm, synthetic  # noqa: E402
+from heads import LAST_BRAIN, kept_heads  # noqa: E402
 from magnitudes import brain_of, drawn, rendered  # noqa: E402
 
+from chiflow.mask.extract import extracted_brain  # noqa: E402
 from chiflow.mask.network import CHANNELS, BrainNetwork  # noqa: E402
 
 TRAINED_ON, HELD_OUT = list(range(1, 17)), [17, 18, 19, 20]
 LOOKS_PER_HELD_OUT = 3
+LIMITS = [
+    "Trained on synthetic images of 16 adult heads: children, large lesions, resections and animals are untested.",
+    "The brain ends at the level of the lowest 1 % of the cerebellum; the cord is left out.",
+    "A head turned by more than 30° against its voxel axes is outside the training range.",
+]
 
 
 @dataclass(frozen=True)
@@ -68,11 +76,18 @@ def loss_of(logit: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.binary_cross_entropy_with_logits(logit, target) + 1 - dice
 
 
+@cache
+def known_brain(path: Path) -> np.ndarray:
+    """Share of brain at 2 mm of a warped head."""
+    return brain_of(np.load(path))
+
+
 def sample(paths: list[Path], rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Image and brain share (1, 1, X, Y, Z) of a random look of a random head, mirrored half of the time."""
-    kinds = np.load(paths[rng.integers(len(paths))], mmap_mode="r")
-    kinds = np.array(kinds[::-1] if rng.random() < 0.5 else kinds)
-    brain = brain_of(kinds)
+    path = paths[rng.integers(len(paths))]
+    kinds, brain = np.load(path), known_brain(path)
+    if rng.random() < 0.5:
+        kinds, brain = np.ascontiguousarray(kinds[::-1]), np.ascontiguousarray(brain[::-1])
     return tuple(torch.from_numpy(volume)[None, None] for volume in rendered(kinds, brain, drawn(rng, brain)))
 
 
@@ -140,13 +155,23 @@ def validation_dice(network: BrainNetwork, paths: list[Path]) -> dict[str, list[
     return scores
 
 
-def write_weights(state: State, config: Config, labels: Path, out: Path) -> None:
+def dice_by_contrast(labels: Path, weights: Path) -> dict[str, dict[str, float]]:
+    """Dice of the whole extraction on the held-out heads at 1 mm, by contrast and head."""
+    table = {contrast: {} for contrast in CONTRASTS}
+    for subject in HELD_OUT:
+        kinds = head_at_1_mm(labels, subject)
+        for number, contrast in enumerate(CONTRASTS):
+            found = extracted_brain(synthetic(kinds, contrast, number), np.eye(4), method="network", weights=weights).brain
+            brain = kinds <= LAST_BRAIN
+            table[contrast][str(subject)] = round(float(2 * (found & brain).sum() / (found.sum() + brain.sum())), 4)
+    return table
+
+
+def write_weights(state: State, config: Config, labels: Path, scores: dict[str, list[float]], out: Path) -> None:
     """The running mean as float16, and the card that says where it comes from."""
     path = out / "brain_mask.safetensors"
     save_file({name: tensor.to(torch.float16).contiguous() for name, tensor in state.mean.state_dict().items()}, path)
-    held = path.with_suffix(".json")
-    card = json.loads(held.read_text(encoding="utf8")) if held.is_file() else {}
-    card |= {
+    card = {
         "Name": "brain_mask",
         "Sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "Architecture": {"Class": "chiflow.mask.network.BrainNetwork", "Channels": list(CHANNELS), "Stored": "float16",
@@ -155,23 +180,20 @@ def write_weights(state: State, config: Config, labels: Path, out: Path) -> None
                      "Data": "images synthesised from the label maps of SynthSeg, heads 1–16", "HeldOut": HELD_OUT,
                      "Sha256OfLabels": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(labels.glob("training_seg_*.nii.gz"))}},
         "ValidationCurve": [{"Step": step, "Dice": dice} for step, dice in state.curve],
-        "ValidationDiceByHead": validation_dice(state.mean, held_out_paths(labels, config)),
+        "ValidationOfCurve": scores,
+        "Licence": "MIT",
+        "Ranges": {"VoxelSizeMm": [0.5, 6], "TurnDeg": config.turn_deg, "Noise": [0.005, 0.12], "FieldOfView": "whole head … slab of a third of the brain"},
+        "Limits": LIMITS,
     }
-    held.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf8")
-
-
-def held_out_paths(labels: Path, config: Config, cache: Path | None = None) -> list[Path]:
-    """Warped held-out heads."""
-    return kept_heads(labels, cache or CACHE[0], HELD_OUT, 1, config.seed)
-
-
-CACHE: list[Path] = []
+    path.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf8")
+    card["Validation"] = dice_by_contrast(labels, path)
+    path.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf8")
 
 
 def main(
     labels: Annotated[Path, typer.Option(help="Folder of training_seg_01.nii.gz … 20.")],
     out: Annotated[Path, typer.Option(help="Folder for the weights and their card.")] = ROOT / "weights",
-    cache: Annotated[Path, typer.Option(help="Folder for warped heads (1 GB) and the checkpoint.")] = Path("training_cache"),
+    kept: Annotated[Path, typer.Option("--cache", help="Folder for warped heads (1 GB) and the checkpoint.")] = Path("training_cache"),
     steps: Annotated[int, typer.Option(help="Number of steps.")] = Config.steps,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = Config.seed,
     threads: Annotated[int, typer.Option(help="Threads of the network.")] = 1,
@@ -179,21 +201,21 @@ def main(
     """Train, checkpoint, validate, write."""
     torch.set_num_threads(threads)
     config = Config(seed=seed, steps=steps)
-    cache.mkdir(parents=True, exist_ok=True)
+    kept.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
-    CACHE[:] = [cache]
-    paths, held = kept_heads(labels, cache, TRAINED_ON, config.warps_per_head, seed), held_out_paths(labels, config)
-    state = load_state(config, cache / "checkpoint.pt")
+    paths = kept_heads(labels, kept, TRAINED_ON, config.warps_per_head, seed, turn_deg=config.turn_deg, elastic_mm=config.elastic_mm)
+    held = kept_heads(labels, kept, HELD_OUT, 1, seed)
+    state = load_state(config, kept / "checkpoint.pt")
     start, losses = time.monotonic(), []
     bar = tqdm(range(state.step, steps), initial=state.step, total=steps, desc="training", disable=None)
     for _ in bar:
         losses.append(advance(state, config, paths))
-        if state.step % 150 == 0 or state.step == steps:
+        if state.step % 200 == 0 or state.step == steps:
             dice = float(np.mean(sum(validation_dice(state.mean, held).values(), [])))
             state.curve.append((state.step, round(dice, 4)))
-            save_state(state, config, cache / "checkpoint.pt")
-            tqdm.write(f"step {state.step}  loss {np.mean(losses[-150:]):.4f}  held-out Dice {dice:.4f}  {(time.monotonic() - start) / 60:.1f} min")
-    write_weights(state, config, labels, out)
+            save_state(state, config, kept / "checkpoint.pt")
+            tqdm.write(f"step {state.step}  loss {np.mean(losses[-200:]):.4f}  held-out Dice {dice:.4f}  {(time.monotonic() - start) / 60:.1f} min")
+    write_weights(state, config, labels, validation_dice(state.mean, held), out)
 
 
 if __name__ == "__main__":

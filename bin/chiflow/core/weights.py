@@ -1,0 +1,29 @@
+"""Weights of a network and the card beside them: name.safetensors and name.json.
+
+The card's Sha256 is that of the file: weights that are not the ones described are refused.
+"""
+
+import hashlib
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+
+from chiflow.core.contracts import read_json
+from chiflow.core.errors import ChiflowError
+
+
+def load_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """Tensors by name as float32, and the card. Raises ChiflowError naming the file that is missing, changed or unreadable."""
+    path = Path(path)
+    if not path.is_file():
+        raise ChiflowError(f"{path}: no such file, the weights come with the pipeline in weights/")
+    content, card = path.read_bytes(), read_json(path.with_suffix(".json"))
+    found, stated = hashlib.sha256(content).hexdigest(), card.get("Sha256") if isinstance(card, dict) else None
+    if found != stated:
+        raise ChiflowError(f"{path}: SHA-256 {found[:12]}… is not that of its card ({str(stated)[:12]}…): take both from one release")
+    try:
+        return {name: tensor.float() for name, tensor in load(content).items()}, card
+    except SafetensorError as error:
+        raise ChiflowError(f"{path}: not a safetensors file ({error})") from error
