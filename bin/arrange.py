@@ -15,7 +15,8 @@ def main(
     """Sort converted images into runs: magnitude and phase (or real and imaginary part) of one scan, all its echoes.
 
     The parts of a scan may be one series or several; they share subject, session, protocol, grid, repetition time, flip angle and echo
-    times. A scan that was repeated is several runs.
+    times. A scan that was repeated is several runs. The difference of two phases is a run with the magnitudes of its echoes; single coils
+    are a run where the combined images are missing.
     """
     runs = arrange(sidecars)
     runs.write(out)

@@ -17,9 +17,9 @@ def main(
 ) -> None:
     """Convert a DICOM folder to NIfTI without identity: one image an echo and part.
 
-    Images are sub-<label>_ses-<label>_run-<series>_echo-<n>_part-<mag|phase|real|imag>_MEGRE.nii with a BIDS sidecar (EchoTime in s,
-    MagneticFieldStrength in T, ImagingFrequency in MHz). Labels are keyed hashes of patient id and study: the same in every call with one
-    key. Maps that a scanner computed, localizers and time series are set aside.
+    Images are sub-<label>_ses-<label>_run-<series>[_coil-<n>]_echo-<n>_part-<mag|phase|real|imag>_MEGRE.nii with a BIDS sidecar (EchoTime
+    in s, MagneticFieldStrength in T, ImagingFrequency in MHz); part-fieldmap is the scanner's own field map in Hz. Labels are keyed hashes of
+    patient id and study: the same in every call with one key. Other maps that a scanner computed, localizers and time series are set aside.
     """
     for entry in convert(dicom, key, out, subjects, depth).aside:
         warn(f"{entry.name}: {entry.reason}")

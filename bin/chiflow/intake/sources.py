@@ -67,7 +67,7 @@ def read_sources(files: list[Path], inherited: list[Path]) -> Sources:
         raise ChiflowError(f"{field_maps[0].path}: {NOT_PHASE}")
     parts = _two_parts(sources)
     by_coil = [[source for source in sources if source.coil == coil] for coil in sorted({source.coil for source in sources})]
-    if len(by_coil) == 1 and _is_difference([source for source in sources if source.part == "phase"]):
+    if len(by_coil) == 1 and parts == ("mag", "phase") and _is_difference([source for source in sources if source.part == "phase"]):
         return Sources("difference", [_difference(sources)], field_maps, warnings)
     coils = [_pair(some, parts) for some in by_coil]
     for first, _ in coils[1:]:
