@@ -82,7 +82,7 @@ def folder(tmp_path_factory):
     (folder / "a.json").write_text(json.dumps(acquisition))
     for stage in CALLS:
         done = call(stage, folder)
-        assert (done.returncode, done.stderr) == (0, ""), stage
+        assert done.returncode == 0 and (not done.stderr or stage == "mask" and "no skull is seen" in done.stderr), stage
     return folder
 
 
