@@ -20,7 +20,8 @@ def bridged(unwrapped: np.ndarray, wraps: np.ndarray, mask: np.ndarray) -> np.nd
     sizes = np.bincount(regions.ravel(), minlength=count + 1)[1:]
     largest = int(np.argmax(sizes)) + 1
     turns = np.zeros(count + 1, np.int32)
-    turns[1:] = -int(np.rint(np.median(unwrapped[regions == largest]) / TWO_PI))
+    values = unwrapped[regions == largest]
+    turns[1:] = -int(np.rint(np.median(values[:: max(1, values.size // 200_000)]) / TWO_PI))
     if count > 1:
         order = np.argsort(-sizes, kind="stable") + 1
         big = int(np.count_nonzero(sizes >= BIG * sizes.max()))

@@ -6,7 +6,7 @@ It repeats when k TEe/TEt is an integer for every echo, so of equal agreements t
 """
 
 import numpy as np
-from scipy.ndimage import label, median
+from scipy.ndimage import label
 
 from chiflow.core.units import TWO_PI
 
@@ -33,11 +33,11 @@ def settle_parts(unwrapped, template, phases, weights, mask, times) -> np.ndarra
     enough = np.flatnonzero(np.bincount(part, minlength=count + 1)[1:] >= LEAST_VOXELS) + 1
     if not enough.size:
         return unwrapped
-    turns = np.zeros(count + 1, np.float32)
-    centre = float(np.median(unwrapped[~contradicted])) if 2 * np.count_nonzero(contradicted) < part.size else 0.0
-    away = np.zeros(count + 1)
-    away[enough] = (median(unwrapped, part, enough) - centre) / TWO_PI
-    turns[enough] = best_turns(unwrapped, phases[others], weights[others], ratios, part, away)[enough]
+    at, turns = np.flatnonzero(contradicted), np.zeros(count + 1, np.float32)
+    centre = float(np.median(unwrapped[~contradicted])) if 2 * at.size < part.size else 0.0
+    own, values = part[at], unwrapped[at]
+    away = (np.bincount(own, values, minlength=count + 1) / np.maximum(np.bincount(own, minlength=count + 1), 1) - centre) / TWO_PI
+    turns[enough] = best_turns(values, phases[others][:, at], weights[others][:, at], ratios, own, away)[enough]
     return unwrapped + np.float32(TWO_PI) * turns[part]
 
 
