@@ -12,6 +12,7 @@ import torch
 from scipy import ndimage
 
 from chiflow.arrange import arrange
+from chiflow.combine import combine
 from chiflow.convert import convert
 from chiflow.core.contracts import Acquisition
 from chiflow.core.dipole import DipoleOperator
@@ -411,3 +412,18 @@ def _without_shim(pair, inside, axis):
     inside = inside & np.roll(inside, -1, axis)
     basis = np.c_[np.ones(inside.sum()), np.argwhere(inside)]
     return [values[inside] - basis @ np.linalg.lstsq(basis, values[inside], rcond=None)[0] for values in pair]
+
+
+@pytest.mark.parametrize("orientation", ["axial", "coronal"])
+def test_a_bipolar_readout_that_no_tag_tells_is_found_along_the_axis_that_the_tags_tell(tmp_path, orientation):
+    scan = smooth_scan(replace(PROTOCOL, shape=(24, 23, 22), orientation=orientation, bipolar=True))
+    ramp = 0.75 * np.linspace(-1, 1, 24, dtype=np.float32)[:, None, None, None] * [1, -1, 1]
+    write_dicom(replace(scan, phase=np.angle(np.exp(1j * (scan.phase + ramp)))), tmp_path / "dicom", "01", 0)
+    run = answer_to(tmp_path / "dicom", tmp_path).run
+    figures = combine(lambda: [(run.magnitude, run.phase)], run.acquired.echo_times_s, PROTOCOL.voxel_size).figures
+    assert (figures["Readout"], figures["ReadoutAxis"]) == ("bipolar, corrected", run.acquired.model_dump()["ReadoutAxis"])
+
+
+def test_the_real_scan_of_six_echoes_is_monopolar(real):
+    run = real("siemens_prisma3T_6echo_phantom").run
+    assert combine(lambda: [(run.magnitude, run.phase)], run.acquired.echo_times_s, run.acquired.model_dump()["VoxelSize"]).figures["Readout"] == "monopolar"
