@@ -203,10 +203,14 @@ def main() -> None:
         print(f"| {cases[0].name} | {' | '.join(cell(name, method, cases) for name, method in methods.items())} |", flush=True)
 
 
-def cell(name, method, cases) -> str:
-    """Mean of the wrong shares and of the seconds of a method over cases; why not, when it fails."""
+def cell(name, method, cases, done={}) -> str:
+    """Mean of the wrong shares and of the seconds of a method over cases; why not, when it fails. `done`: the last answer, for a head's second row."""
+    pairs = []
     try:
-        pairs = [(wrong_percent(result, case, name in EXACT_METHODS or name in PEERS), seconds) for case in cases for result, seconds in [method(case)]]
+        for case in cases:
+            if done.get(name, (None,))[0] is not case.phase:
+                done[name] = (case.phase, *method(case))
+            pairs.append((wrong_percent(done[name][1], case, name in EXACT_METHODS or name in PEERS), done[name][2]))
     except RuntimeError as error:
         return f"left out: {error}"
     wrong, seconds = np.mean(pairs, axis=0)

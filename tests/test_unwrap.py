@@ -141,6 +141,28 @@ def test_noisy_echoes_are_read_with_their_neighbours():
     assert wrong.mean() < 1e-4
 
 
+def test_a_first_echo_far_before_the_second_is_no_template():
+    """Eight times the noise of 1 ms would reach 8 ms: 1 ms is read back from the later echoes instead."""
+    x, y, z = axes()
+    times, random = [0.001, 0.008, 0.015], np.random.default_rng(5)
+    truth = np.stack([2 * np.pi * (40 * x + 20 * y * z) * t for t in times], axis=-1)
+    noisy = (truth + random.normal(0, 0.3, truth.shape)).astype(np.float32)
+    unwrapped = UNWRAPPINGS["tree"](wrapped(noisy), np.ones_like(noisy), np.ones(SHAPE, bool), times)
+    assert np.abs(unwrapped - noisy).max() < EXACT
+
+
+@pytest.mark.parametrize("method", UNWRAPPINGS)
+def test_nothing_outside_the_mask_counts(method):
+    phase, magnitude, mask, _, _ = head(0.05)
+    random = np.random.default_rng(6)
+    other, loud = phase.copy(), magnitude.copy()
+    other[~mask], loud[~mask] = random.uniform(-np.pi, np.pi, other[~mask].shape), 5
+    body = mask.copy()
+    body[:3, :3, :3] = False
+    a, b = (UNWRAPPINGS[method](p, m, mask, TIMES) for p, m in ((phase, magnitude), (other, loud)))
+    assert np.abs(a - b)[body].max() < EXACT
+
+
 def test_laplacian_has_the_laplacian_of_the_truth_inside_the_mask():
     phase, magnitude, mask, truth, _ = head(0.0)
     error = (UNWRAPPINGS["laplacian"](phase, magnitude, mask, TIMES) - truth).astype(np.float64)
@@ -173,6 +195,9 @@ def test_edge_quality_is_high_on_smooth_phase_and_low_across_a_jump():
     quality = edge_quality(in_turns(phase), np.ones(SHAPE, np.float32), 0)
     assert quality.shape == (22, 24, 25)
     assert 0 < quality[11].max() < 0.3 < 0.9 < quality[5].min() <= 1
+    later = (1.25 * x).astype(np.float32)
+    quality = edge_quality(in_turns(0.5 * x), np.ones(SHAPE, np.float32), 0, in_turns(later + 2.5 * (np.arange(23) > 11)[:, None, None]), 0.4)
+    assert quality[11].max() < 0.6 < 0.9 < quality[5].min(), "a jump that only the other echo has"
 
 
 def test_inexact_phase_is_refused():
