@@ -67,23 +67,37 @@ def test_two_echoes_do_not_tell_the_readout():
     assert worst(result, mask, field, TIMES[:2]) < 1.1 * 0.0068 * 0.7
 
 
-def test_coils_add_up_to_one_coherent_signal():
-    rng = np.random.default_rng(0)
+def four_coils(times):
+    """Noisy magnitude and phase of four coils, where they all have signal, and the field."""
+    rng, coils = np.random.default_rng(0), []
     x, y, z = grid()
-    coils = []
     for strength, place in ((0.5, x), (-1.0, y), (2.0, -x), (1.2, -z)):
-        magnitude, phase, mask, field = scan(strength)
+        magnitude, phase, mask, field = scan(strength, times)
         sensitivity = (0.2 + np.exp(-((place - 1) ** 2)))[..., None]
         noisy = magnitude * sensitivity * np.exp(1j * phase) + 0.02 * (rng.normal(size=phase.shape) + 1j * rng.normal(size=phase.shape))
         coils.append((np.abs(noisy).astype(np.float32), np.angle(noisy).astype(np.float32)))
-    result = combine(lambda: coils, TIMES, VOXEL)
     power = np.sqrt(sum(magnitude**2 for magnitude, _ in coils))
-    inside = mask & (result.magnitude[..., 3] > 0.2)
+    return coils, power, mask & (power[..., -1] > 0.2), field
+
+
+@pytest.mark.parametrize("times", [TIMES, TIMES[:2]])
+def test_coils_add_up_to_one_coherent_signal(times):
+    coils, power, inside, field = four_coils(times)
+    result = combine(lambda: coils, times, VOXEL)
     assert result.figures["Coils"] == 4
     assert np.median(result.magnitude[inside] / power[inside]) == pytest.approx(1, abs=0.005), "no signal is lost to phases that cancel"
-    error = np.stack([wrapped(result.phase[..., e] - 2 * np.pi * field * t)[inside] for e, t in enumerate(TIMES)], axis=-1)
-    alone = np.stack([wrapped(coils[0][1][..., e] - scan(0.5)[1][..., e])[inside] for e in range(4)], axis=-1)
+    error = np.stack([wrapped(result.phase[..., e] - 2 * np.pi * field * t)[inside] for e, t in enumerate(times)], axis=-1)
+    alone = np.stack([wrapped(coils[0][1][..., e] - scan(0.5, times)[1][..., e])[inside] for e in range(len(times))], axis=-1)
     assert error.std() < 0.6 * alone.std(), "four coils have less noise than one"
+
+
+def test_coils_of_a_single_echo_are_turned_to_the_strongest():
+    coils, power, inside, field = four_coils(TIMES[:1])
+    result = combine(lambda: coils, TIMES[:1], VOXEL)
+    assert np.median(result.magnitude[inside] / power[inside]) == pytest.approx(1, abs=0.005)
+    strongest = np.argmax([magnitude.sum() for magnitude, _ in coils])
+    kept = scan((0.5, -1.0, 2.0, 1.2)[strongest], TIMES[:1])[1]
+    assert np.median(np.abs(wrapped(result.phase - kept))[inside]) < 0.02, "its offset stays, the others' are gone"
 
 
 def test_a_single_echo_stays_as_it_is_and_is_warned_about():

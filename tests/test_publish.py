@@ -25,8 +25,8 @@ def maps(tmp_path):
     return tmp_path / "maps"
 
 
-def sidecars(maps):
-    written = publish(maps, ACQUISITION, maps.parent / "out")
+def sidecars(maps, acquisition=ACQUISITION):
+    written = publish(maps, acquisition, maps.parent / "out")
     return {path.name.removeprefix(f"{ID}_").removesuffix(".nii.gz"): json.loads(record_path(path).read_text()) for path in written}
 
 
@@ -42,6 +42,8 @@ def test_warnings_of_all_stages_stand_on_top_once(maps):
     found = sidecars(maps)
     assert found["Chimap"]["Warnings"] == found["desc-total_fieldmap"]["Warnings"] == ["echo 2 was left out"]
     assert "Warnings" not in found["R2starmap"] and "Warnings" not in found["swi"]
+    acquired = sidecars(maps, ACQUISITION.model_copy(update={"warnings": ["taken in without echo 3"]}))
+    assert acquired["Chimap"]["Warnings"] == ["taken in without echo 3", "echo 2 was left out"] and acquired["swi"]["Warnings"] == ["taken in without echo 3"]
 
 
 def test_the_verdict_of_the_gate_is_in_every_sidecar(maps):

@@ -87,7 +87,7 @@ def sidecar(maps: Path, derivative: Derivative, acquisition: Acquisition) -> dic
         "Units": derivative.units,
         "Reference": next((r.parameters["Reference"] for r in records if "Reference" in r.parameters), None),
         "Verdict": next((r.figures.get("Verdict") for r in records if r.stage == "gate"), None),
-        "Warnings": list(dict.fromkeys(warning for r in records for warning in r.warnings)) or None,
+        "Warnings": list(dict.fromkeys([*acquisition.warnings, *(warning for r in records for warning in r.warnings)])) or None,
         "Acquisition": acquired,
         "Processing": [r.model_dump(mode="json", by_alias=True, exclude_none=True) for r in records],
     }

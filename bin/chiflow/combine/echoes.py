@@ -12,7 +12,7 @@ import numpy as np
 
 from chiflow.combine.bipolar import Readout, find_readout
 from chiflow.combine.blocks import Blocks
-from chiflow.combine.offset import SMOOTHING_MM, coil_offset, evolution
+from chiflow.combine.offset import SMOOTHING_MM, coil_offset, evolution, smoothed_phase
 from chiflow.core.signal_mask import signal_mask
 from chiflow.core.spanning_tree import wrapped
 
@@ -38,7 +38,7 @@ def combine(coils: Coils, echo_times_s: list[float], voxel_size: tuple[float, ..
     voxel_size : mm. smoothing_mm : σ of the Gaussian that smooths the offsets. difference : a single phase is that between two echoes.
     """
     if len(echo_times_s) == 1:
-        return _single_echo(coils, difference)
+        return _single_echo(coils, voxel_size, smoothing_mm, difference)
     blocks, firsts, products = _coarse(coils, voxel_size)
     mask = signal_mask(np.sqrt(np.abs(products[0])))
     steps = [evolution(product, mask) for product in products]
@@ -50,10 +50,14 @@ def combine(coils: Coils, echo_times_s: list[float], voxel_size: tuple[float, ..
     return Combined(*summed, _told(readout, len(offsets)))
 
 
-def _single_echo(coils: Coils, difference: bool) -> Combined:
-    """The one echo as it is: without a second one there is no offset to be found. The strongest coil stands for several."""
-    magnitude, phase = max(coils(), key=lambda coil: float(coil[0].sum(dtype=np.float64)))
-    return Combined(magnitude, phase, {"Readout": "unknown"}, [] if difference else [SINGLE_ECHO])
+def _single_echo(coils: Coils, voxel_size: tuple[float, ...], smoothing_mm: float, difference: bool) -> Combined:
+    """The one echo with its offset, which nothing can tell from the field; several coils are turned to the phase of the strongest one."""
+    blocks, firsts, _ = _coarse(coils, voxel_size)
+    strongest = max(firsts, key=lambda first: float(np.abs(first).sum(dtype=np.float64)))
+    products, sigma = [first * strongest.conj() for first in firsts], [smoothing_mm / v for v in blocks.voxel_size]
+    offsets = [smoothed_phase(np.angle(product), np.abs(product), sigma) for product in products] if len(products) > 1 else [np.zeros(strongest.shape)]
+    summed = _summed(coils, blocks, offsets, np.zeros(strongest.shape))
+    return Combined(*summed, {"Coils": len(offsets), "Readout": "unknown"}, [] if difference else [SINGLE_ECHO])
 
 
 def _coarse(coils: Coils, voxel_size: tuple[float, ...]) -> tuple[Blocks, list[np.ndarray], list[np.ndarray]]:
