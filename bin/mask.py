@@ -39,7 +39,7 @@ def main(
         if path:
             save(path, part, magnitudes)
     record = Record(stage="mask", method=found.method, parameters={"LeastQuality": least_quality}, figures=figures(reliable, found.brain, magnitudes.affine))
-    record.warnings = [warn(message) for message in found.warnings]
+    record.warnings = [warn(message) for message in [*found.warnings, *reliable.warnings]]
     record.write_beside(out)
 
 

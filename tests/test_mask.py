@@ -191,9 +191,9 @@ def test_coverage_is_the_share_of_good_voxels():
     assert figure == {"Voxels": int(part.mask.sum()), "VolumeMl": round(part.mask.sum() * 0.012, 1), "BrainVolumeMl": 12.0, "Coverage": round(part.coverage, 4)}
 
 
-def test_nothing_reliable_is_one_line():
-    with pytest.raises(ChiflowError, match="phase quality above 0.7"):
-        reliable_part(np.ones((9, 9, 9), bool), np.zeros((9, 9, 9), np.float32))
+def test_nothing_reliable_is_a_warning_and_no_signal_an_error():
+    nothing = reliable_part(np.ones((9, 9, 9), bool), np.zeros((9, 9, 9), np.float32))
+    assert not nothing.mask.any() and nothing.coverage == 0 and "only 0 voxels have a phase quality above 0.7" in nothing.warnings[0]
     with pytest.raises(ChiflowError, match="zero everywhere"):
         extracted_brain(np.zeros((9, 9, 9, 2), np.float32), np.eye(4), method="network", weights=WEIGHTS)
 

@@ -24,7 +24,8 @@ CALLS = {
     "combine": "--phase phase.nii --magnitude magnitude.nii --acquisition a.json --out combined.nii --out-magnitude magnitude_combined.nii",
     "unwrap": "--phase combined.nii --magnitude magnitude.nii --acquisition a.json --out unwrapped.nii",
     "fieldmap": "--phase unwrapped.nii --magnitude magnitude.nii --acquisition a.json --out field.nii --noise noise.nii --quality quality.nii",
-    "mask": "--magnitude magnitude.nii --quality quality.nii --acquisition a.json --out mask.nii",
+    "mask": "--magnitude magnitude.nii --quality quality.nii --acquisition a.json --out mask.nii --out-brain brain.nii --method surface",
+    "gate": "--phase unwrapped.nii --magnitude magnitude.nii --field field.nii --quality quality.nii --brain brain.nii --acquisition a.json --out gate.json",
     "background": "--field field.nii --mask mask.nii --acquisition a.json --noise noise.nii --field-unit hz --out local.nii --out-mask eroded.nii",
     "invert": "--field local.nii --mask eroded.nii --acquisition a.json --noise noise.nii --noise-unit hz --out chi.nii --residual residual.nii",
     "relax": "--magnitude magnitude.nii --mask mask.nii --acquisition a.json --out r2star.nii --s0 s0.nii --t2star t2star.nii",
@@ -98,7 +99,7 @@ def test_by_hand_from_phase_to_derivatives(folder):
     assert {f"sub-01_ses-a_run-1_{suffix}.nii.gz" for suffix in ("S0map", "swi", "minIP", "part-mag_desc-combined_MEGRE")} <= {p.name for p in anat.iterdir()}
     sidecar = json.loads((anat / "sub-01_ses-a_run-1_Chimap.json").read_text())
     assert (sidecar["Units"], sidecar["Reference"]) == ("ppm", "mean of the whole mask")
-    assert [stage["Stage"] for stage in sidecar["Processing"]] == ["combine", "unwrap", "fieldmap", "mask", "background", "invert"]
+    assert [stage["Stage"] for stage in sidecar["Processing"]] == ["combine", "unwrap", "fieldmap", "mask", "gate", "background", "invert"]
     assert json.loads((folder / "bids" / "dataset_description.json").read_text())["DatasetType"] == "derivative"
     assert sorted(p.name for p in anat.iterdir() if p.name.endswith(".part")) == []
 
@@ -153,11 +154,13 @@ def bad(folder):
     ("combine", "--phase", "nan.nii", "nan.nii: 3 voxels are NaN or infinite"),
     ("combine", "--phase", "missing.nii", "missing.nii: no such file"),
     ("combine", "--phase", "zero.nii", "zero.nii: 1 echoes, but the acquisition has 3 echo times"),
-    ("unwrap", "--method", "magic", "unknown unwrapping 'magic': choose from tree"),
+    ("unwrap", "--method", "magic", "unknown unwrapping 'magic': choose from tree, individual, laplacian"),
     ("unwrap", "--mask", "zero.nii", "zero.nii: the mask is zero everywhere"),
     ("fieldmap", "--phase", "zero4d.nii", "zero4d.nii: 0 in every voxel"),
     ("mask", "--magnitude", "zero4d.nii", "the magnitude is zero everywhere"),
-    ("mask", "--quality", "zero.nii", "only 0 voxels have a phase quality above 0.7"),
+    ("gate", "--brain", "zero.nii", "zero.nii: the mask is zero everywhere"),
+    ("gate", "--magnitude", "short.nii", "short.nii: 2 echoes, but the acquisition has 3 echo times"),
+    ("mask", "--method", "magic", "unknown brain extraction 'magic': choose from network, surface"),
     ("mask", "--mask", "moved.nii", "moved.nii: lies up to 5 mm off the grid of magnitude.nii"),
     ("background", "--mask", "moved.nii", "moved.nii: lies up to 5 mm off the grid of field.nii"),
     ("background", "--mask", "zero.nii", "zero.nii: the mask is zero everywhere"),

@@ -17,12 +17,13 @@ from chiflow.core.nifti import load, save
 
 BIDS_VERSION = "1.10.0"
 GATE = "gate.nii"  # its record is gate.json; no image lies beside it
-FIELD_STAGES = ("combined.nii", "unwrapped.nii", "field.nii", GATE)
-MASK_STAGES = (*FIELD_STAGES, "mask.nii")
+MAPPED = ("combined.nii", "unwrapped.nii", "field.nii")
+FIELD_STAGES = (*MAPPED, GATE)
+MASK_STAGES = (*MAPPED, "mask.nii", GATE)
 LOCAL_STAGES = (*MASK_STAGES, "local.nii")
 CHI_STAGES = (*LOCAL_STAGES, "chi.nii")
-RELAX_STAGES = (GATE, "mask.nii", "r2star.nii")
-SWI_STAGES = ("combined.nii", "unwrapped.nii", GATE, "mask.nii", "swi.nii")
+RELAX_STAGES = ("mask.nii", GATE, "r2star.nii")
+SWI_STAGES = ("combined.nii", "unwrapped.nii", "mask.nii", GATE, "swi.nii")
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,10 @@
 Quality is 1 − the relative residual of the echo fit; the consensus threshold is 0.3 (10.1002/mrm.30006).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.ndimage import binary_erosion, binary_fill_holes, binary_opening, label
-
-from chiflow.core.errors import ChiflowError
 
 LEAST_QUALITY = 0.7
 LEAST_VOXELS = 64
@@ -20,11 +18,12 @@ LEAST_VOXELS = 64
 
 @dataclass(frozen=True)
 class Reliable:
-    """What can be trusted of a brain (X, Y, Z): mask with holes filled, tight without, and tight's share of the brain 0 … 1."""
+    """What can be trusted of a brain (X, Y, Z): mask with holes filled, tight without, tight's share of the brain 0 … 1, what there is to be said."""
 
     mask: np.ndarray
     tight: np.ndarray
     coverage: float
+    warnings: list[str] = field(default_factory=list)
 
 
 def without_rim(brain: np.ndarray) -> np.ndarray:
@@ -35,14 +34,13 @@ def without_rim(brain: np.ndarray) -> np.ndarray:
 def reliable_part(brain: np.ndarray, quality: np.ndarray, least_quality: float = LEAST_QUALITY) -> Reliable:
     """The largest connected part of a brain (X, Y, Z) bool with enough phase quality (X, Y, Z) 0 … 1.
 
-    Bad voxels that it encloses are kept in the mask, holes of the brain itself are not. Raises ChiflowError when nothing is left.
+    Bad voxels that it encloses are kept in the mask, holes of the brain itself are not. Little or nothing left is a warning: the gate judges it.
     """
     good = brain & (quality > least_quality)
     opened = largest_component(binary_opening(good))
     tight = opened if opened.any() else largest_component(good)
-    if tight.sum() < LEAST_VOXELS:
-        raise ChiflowError(f"only {int(tight.sum())} voxels have a phase quality above {least_quality}: check the phase images, or give a mask")
-    return Reliable(binary_fill_holes(tight) & brain, tight, float(tight.sum() / brain.sum()))
+    few = f"only {int(tight.sum())} voxels have a phase quality above {least_quality}: check the phase images, or give a mask"
+    return Reliable(binary_fill_holes(tight) & brain, tight, float(tight.sum() / max(brain.sum(), 1)), [few] if tight.sum() < LEAST_VOXELS else [])
 
 
 def figures(reliable: Reliable, brain: np.ndarray, affine: np.ndarray) -> dict[str, float]:
