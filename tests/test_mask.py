@@ -13,7 +13,7 @@ from scipy.ndimage import affine_transform, binary_dilation, binary_fill_holes, 
 
 from chiflow.core.errors import ChiflowError
 from chiflow.core.weights import load_weights
-from chiflow.mask.extract import BRAIN_EXTRACTIONS, extracted_brain
+from chiflow.mask.extract import BRAIN_EXTRACTIONS, extracted_brain, neck, round_the_core
 from chiflow.mask.grid import interpolation, padded, resampled, unpadded
 from chiflow.mask.quality import figures, reliable_part, without_rim
 from chiflow.mask.surface import enclosed, icosphere, neighbour_table, normals
@@ -37,6 +37,7 @@ def affine_of(voxel_size):
 
 
 def brain_by(method, magnitude, affine):
+    """The brain by a method that must find it."""
     found = extracted_brain(magnitude, affine, method=method, weights=WEIGHTS)
     assert (found.method, found.warnings) == (method, [])
     return found.brain
@@ -128,6 +129,24 @@ def test_what_has_no_brain_falls_back_with_a_warning():
     noise = np.random.default_rng(0).rayleigh(1, (24, 25, 26, 1)).astype(np.float32) ** 4
     found = extracted_brain(noise, affine_of((1, 1, 1)), method="network", weights=WEIGHTS)
     assert found.brain.any() and found.method != "network" and "brain extraction by network" in found.warnings[0]
+
+
+def test_nothing_further_than_a_brain_below_the_top_of_the_head_counts():
+    strength = np.ones((9, 10, 130), np.float32)
+    strength[:, :, 120:] = 0
+    strength[4, 5, 128] = 5  # a bright speck above the head
+    assert neck(strength, 2.0) == int(120 - 175 / 2.0) and neck(strength, 1.0) == 0
+
+
+def test_what_hangs_on_the_cord_is_cut_off():
+    x, y, z = np.meshgrid(*[np.arange(n) * 2.0 for n in (40, 41, 60)], indexing="ij")
+    brain = (x - 40) ** 2 + (y - 40) ** 2 + (z - 84) ** 2 < 30**2
+    cord = ((x - 40) ** 2 + (y - 40) ** 2 < 8**2) & (z < 60) & (z > 20)
+    muscle = (x - 40) ** 2 + (y - 40) ** 2 + (z - 18) ** 2 < 16**2
+    kept = (brain | cord | muscle) & round_the_core(brain | cord | muscle)
+    assert (kept >= brain).all() and not (kept & muscle).any()
+    slab = brain[:, :, 40:44]
+    assert (round_the_core(slab) >= slab).all(), "a slab is not cut at its own faces"
 
 
 def test_weights_with_one_changed_byte_are_refused(tmp_path):

@@ -29,6 +29,7 @@ LEAST_SIGNAL = 0.3  # × the median inside: what the surface encloses and is dar
 LEAST_DARK = 0.03  # enclosed dark voxels per bright one: six heads had 0.10 … 0.19, three phantoms and a piece of brain 0 … 0.013
 LEAST_SHARE = 0.02  # of the volume
 LEAST_ML = 30.0
+HEAD_MM = 175.0  # brains end 132 … 152 mm below the top of the head; the network has seen no neck below that
 CORE_MM = 10.0  # measured on a tilted head whose neck was taken for brain: 4 … 6 mm leave it, 8 … 12 mm cut it off
 LEAST_IN_ONE_PIECE = 0.8
 LEAST_CERTAINTY = 0.8  # mean probability inside
@@ -90,11 +91,20 @@ def dark_inside(bright: np.ndarray) -> float:
 
 def by_network(strength: np.ndarray, voxel_size: np.ndarray, weights: Path) -> tuple[np.ndarray, np.ndarray]:
     """Share of brain (X, Y, Z) 0 … 1, twice: as mask > ½ and as it is."""
-    shape = tuple(int(np.ceil(n * v / SPACING_MM - 0.01)) for n, v in zip(strength.shape, voxel_size))  # 0.01: affines are rounded
-    coarse = resampled(strength, voxel_size, shape, (SPACING_MM,) * 3)
+    head = strength[:, :, neck(strength, voxel_size[2]) :]
+    shape = tuple(int(np.ceil(n * v / SPACING_MM - 0.01)) for n, v in zip(head.shape, voxel_size))  # 0.01: affines are rounded
+    coarse = resampled(head, voxel_size, shape, (SPACING_MM,) * 3)
     share = unpadded(network_share(padded(normalised(coarse)), weights), shape)
-    fine = resampled(share * round_the_core(share > 0.5), (SPACING_MM,) * 3, strength.shape, voxel_size)
+    fine = np.zeros(strength.shape, np.float32)
+    fine[:, :, strength.shape[2] - head.shape[2] :] = resampled(share * round_the_core(share > 0.5), (SPACING_MM,) * 3, head.shape, voxel_size)
     return fine > 0.5, fine
+
+
+def neck(strength: np.ndarray, slice_mm: float) -> int:
+    """The lowest slice that a brain can reach: HEAD_MM below the top of the head, the first slice with 5 % of the signal of the fullest."""
+    filled = bright_part(strength).sum(axis=(0, 1))
+    top = np.nonzero(filled > 0.05 * filled.max())[0].max()
+    return max(0, int(top + 1 - HEAD_MM / slice_mm))
 
 
 def round_the_core(mask: np.ndarray) -> np.ndarray:
