@@ -49,7 +49,7 @@ workflow SUSCEPTIBILITY {
 
     records = ch_maps.flatMap { _meta, files -> files }.filter { path -> path.name.endsWith('.json') }
     description = PUBLISH.out.description
-    verdicts = FIELDS.out.verdicts.map { meta, record -> verdictRow(meta.id, record) }
+    verdicts = FIELDS.out.verdicts.map { run, attempt, record -> verdictRow(run, attempt, record) }
 
     emit:
     records

@@ -8,7 +8,7 @@ from chiflow.core.cli import AcquisitionFile, MagnitudeFile, OutFile, PhaseFile,
 from chiflow.core.contracts import Acquisition, Record
 from chiflow.core.nifti import load, load_like, load_mask, save
 from chiflow.core.signal_mask import signal_mask
-from chiflow.unwrap import APPROXIMATE, EXACT_METHODS, UNWRAPPINGS, require_exact
+from chiflow.unwrap import APPROXIMATE, EXACT_METHODS, UNWRAPPINGS, marked, require_exact
 
 
 def main(
@@ -33,7 +33,7 @@ def main(
     exact = method in EXACT_METHODS
     if exact:
         require_exact(unwrapped, phases.data, inside)
-    save(out, unwrapped, phases)
+    save(out, marked(unwrapped, inside), phases)
     record = Record(stage="unwrap", method=method, units="rad", figures={"VoxelsUnwrapped": int(inside.sum()), "Exact": exact})
     record.warnings = [] if exact else [warn(APPROXIMATE)]
     record.write_beside(out)

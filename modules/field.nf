@@ -10,9 +10,9 @@ include { contentOf } from './records'
 workflow FIELD {
     take:
     ch_scan // [meta, phase, magnitude, acquisition, the user's masks]
-    unwrapping
+    unwrappings // in the order of the attempts
     policy
-    last
+    attempt // 1, 2 …
 
     main:
     ch_phase = ch_scan.map { meta, phase, _magnitude, _acquisition, _given -> [meta, phase] }
@@ -20,11 +20,11 @@ workflow FIELD {
     ch_acquisition = ch_scan.map { meta, _phase, _magnitude, acquisition, _given -> [meta, acquisition] }
     ch_given = ch_scan.map { meta, _phase, _magnitude, _acquisition, given -> [meta, given] }
 
-    UNWRAP(ch_phase.join(ch_magnitude).join(ch_acquisition), unwrapping, codeOf('unwrap'))
+    UNWRAP(ch_phase.join(ch_magnitude).join(ch_acquisition), unwrappings[attempt - 1], codeOf('unwrap'))
     FIELDMAP(UNWRAP.out.phase.join(ch_magnitude).join(ch_acquisition), codeOf('fieldmap'))
     MASK(FIELDMAP.out.quality.join(ch_magnitude).join(ch_acquisition).join(ch_given), file("${projectDir}/weights/brain_mask.{json,safetensors}"), codeOf('mask'))
     ch_fitted = FIELDMAP.out.field.map { meta, field, _noise -> [meta, field] }.join(FIELDMAP.out.quality).join(MASK.out.brain)
-    GATE(UNWRAP.out.phase.join(ch_magnitude).join(ch_fitted).join(ch_acquisition), [unwrapping, policy, last], codeOf('gate'))
+    GATE(UNWRAP.out.phase.join(ch_magnitude).join(ch_fitted).join(ch_acquisition), [unwrappings[attempt - 1], policy, attempt == unwrappings.size()], codeOf('gate'))
 
     ch_judged = GATE.out.verdict.branch { _meta, record ->
         rejected: policy == 'fallback' && contentOf(record).Figures?.Verdict == 'fail'
@@ -36,7 +36,7 @@ workflow FIELD {
     phase = ch_judged.accepted.join(UNWRAP.out.phase).map { meta, _record, unwrapped -> [meta, unwrapped] }
     mask = ch_judged.accepted.join(MASK.out.mask).map { meta, _record, map -> [meta, map] }
     tight = ch_judged.accepted.join(MASK.out.tight).map { meta, _record, map -> [meta, map] }
-    verdicts = GATE.out.verdict
+    verdicts = GATE.out.verdict.map { meta, record -> [meta.id, attempt, record] }
     rejected = ch_scan.join(ch_judged.rejected).map { parts -> parts[0..4] }
 
     emit:

@@ -9,9 +9,9 @@ workflow FIELDS {
     policy
 
     main:
-    FIRST(ch_scan, unwrappings[0], policy, false)
-    SECOND(FIRST.out.rejected, unwrappings[1], policy, false)
-    THIRD(SECOND.out.rejected, unwrappings[2], policy, true)
+    FIRST(ch_scan, unwrappings, policy, 1)
+    SECOND(FIRST.out.rejected, unwrappings, policy, 2)
+    THIRD(SECOND.out.rejected, unwrappings, policy, 3)
     field = FIRST.out.field.mix(SECOND.out.field, THIRD.out.field)
     phase = FIRST.out.phase.mix(SECOND.out.phase, THIRD.out.phase)
     mask = FIRST.out.mask.mix(SECOND.out.mask, THIRD.out.mask)

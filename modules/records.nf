@@ -10,9 +10,9 @@ def hasSeveralEchoes(acquisition) {
     return times == null || times.size() > 1
 }
 
-// One row for each attempt at a field map: run, unwrapping, verdict, reasons, and the figures behind it.
-def verdictRow(run, record) {
+// One row for each attempt at a field map: run, attempt, unwrapping, verdict, reasons, and the figures behind it.
+def verdictRow(run, attempt, record) {
     def content = contentOf(record)
     def figures = (content.Figures ?: [:]).findAll { name, _value -> name != 'Verdict' }.collect { name, value -> "${name} ${value}" }
-    return [run, content.Method ?: '', content.Figures?.Verdict ?: '', (content.Warnings ?: []).join('; '), figures.join(', ')]
+    return [run, attempt, content.Method ?: '', content.Figures?.Verdict ?: '', (content.Warnings ?: []).join('; '), figures.join(', ')]
 }

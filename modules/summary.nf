@@ -29,16 +29,15 @@ def keepAside(folder, runs, found) {
 
 // What the gate said of each attempt at a field map, in the order of runs and attempts.
 def writeVerdicts(folder, rows) {
-    writeTable(folder.resolve('gate.tsv'), ['run', 'unwrapping', 'verdict', 'reasons', 'figures'], rows)
+    writeTable(folder.resolve('gate.tsv'), ['run', 'attempt', 'unwrapping', 'verdict', 'reasons', 'figures'], rows)
 }
 
-// One line for each run whose field map was warned about, or came from another unwrapping than the first.
-def verdictLines(folder) {
-    def byRun = readTable(folder.resolve('gate.tsv')).groupBy { row -> row.run }
+// One line for each run that is done and whose field map was warned about, or came from another unwrapping than the first.
+def verdictLines(folder, done) {
+    def byRun = readTable(folder.resolve('gate.tsv')).findAll { row -> row.run in done }.groupBy { row -> row.run }
     return byRun.collectMany { run, rows ->
-        def (rejected, others) = rows.split { row -> row.verdict == 'fail' }
-        def kept = others ? others[-1] : rejected[-1]
-        def fell = rejected.findAll { row -> row != kept }.collect { row -> "fell back: ${run}: ${kept.unwrapping} after ${row.unwrapping}: ${row.reasons}" }
+        def kept = rows[-1]
+        def fell = rows.init().collect { row -> "fell back: ${run}: ${kept.unwrapping} after ${row.unwrapping}: ${row.reasons}" }
         return fell + (kept.verdict == 'pass' ? [] : ["warned: ${run}: ${kept.reasons}"])
     }
 }
@@ -72,7 +71,7 @@ def summary(folder, outdir) {
     def (done, failed) = rows.split { row -> row[1] == 'done' }
     def lines = ["${done.size()} ${done.size() == 1 ? 'run' : 'runs'} done, ${failed.size()} failed, ${aside.size()} series set aside"]
     lines += shortened(failed.collect { row -> "failed: ${row[0]} in ${row[2]}: ${row[3]}" }, 5, 'runs.tsv')
-    lines += shortened(verdictLines(folder), 5, 'gate.tsv')
+    lines += shortened(verdictLines(folder, done*.first()), 5, 'gate.tsv')
     lines += shortened(aside.collect { row -> "set aside: ${row.name}: ${row.reason}" }, 5, 'set_aside.tsv')
     if (!folder.resolve('trace.txt').exists()) {
         lines << 'pipeline_info/trace.txt is missing, so nothing is known here about single runs: see .nextflow.log'

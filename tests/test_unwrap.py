@@ -6,7 +6,7 @@ from scipy.ndimage import binary_erosion
 
 from chiflow.core.errors import ChiflowError
 from chiflow.core.spanning_tree import edge_quality, in_turns, summed_to_root, unwrap_volume, wrapped
-from chiflow.unwrap import EXACT, EXACT_METHODS, UNWRAPPINGS, require_exact
+from chiflow.unwrap import EXACT, EXACT_METHODS, UNWRAPPINGS, marked, require_exact
 
 TIMES = [0.004, 0.009, 0.015, 0.022]
 SHAPE = (23, 24, 25)
@@ -204,3 +204,13 @@ def test_inexact_phase_is_refused():
     phase, _, mask, _, _ = head(0.0)
     with pytest.raises(ChiflowError, match="multiple of 2π"):
         require_exact(phase + np.float32(0.01) * mask[..., None], phase, mask)
+
+
+def test_a_phase_of_exactly_zero_in_the_mask_is_no_hole():
+    mask = np.zeros((3, 4, 5), bool)
+    mask[1:] = True
+    phase = np.zeros((3, 4, 5, 2), np.float32)
+    phase[1, ..., 1] = 0.5
+    kept = marked(phase.copy(), mask)
+    assert np.array_equal(kept.any(axis=3), mask)
+    assert np.abs(kept - phase).max() <= EXACT and np.array_equal(kept[1], phase[1])

@@ -3,7 +3,7 @@
 The methods stand in the order in which they are tried. Those in EXACT_METHODS add multiples of 2π and nothing else.
 """
 
-from chiflow.unwrap.exact import EXACT, require_exact
+from chiflow.unwrap.exact import EXACT, marked, require_exact
 from chiflow.unwrap.individual import individual
 from chiflow.unwrap.laplacian import laplacian
 from chiflow.unwrap.tree import tree
@@ -12,4 +12,4 @@ UNWRAPPINGS = {"tree": tree, "individual": individual, "laplacian": laplacian}
 EXACT_METHODS = frozenset({"tree", "individual"})
 APPROXIMATE = "approximate: part of the background field is removed with the wraps"
 
-__all__ = ["APPROXIMATE", "EXACT", "EXACT_METHODS", "UNWRAPPINGS", "require_exact"]
+__all__ = ["APPROXIMATE", "EXACT", "EXACT_METHODS", "UNWRAPPINGS", "marked", "require_exact"]
