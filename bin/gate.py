@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from chiflow.core.cli import AcquisitionFile, FieldFile, MagnitudeFile, choose, execute, warn
+from chiflow.core.cli import AcquisitionFile, MagnitudeFile, choose, execute, warn
 from chiflow.core.contracts import Acquisition, Record
 from chiflow.core.errors import ChiflowError
 from chiflow.core.nifti import load, load_like, load_mask
@@ -14,7 +14,7 @@ from chiflow.gate import POLICIES, gate_figures, judge, thresholds
 def main(
     phase: Annotated[Path, typer.Option(help="4D unwrapped, offset-free phase in rad.")],
     magnitude: MagnitudeFile,
-    field: FieldFile,
+    field: Annotated[Path, typer.Option(help="3D field map in Hz.")],
     quality: Annotated[Path, typer.Option(help="3D phase quality, 1 − relative residual of the echo fit.")],
     brain: Annotated[Path, typer.Option(help="3D brain mask, before phase quality.")],
     acquisition: AcquisitionFile,

@@ -22,7 +22,7 @@ def main(
     out_tight: Annotated[Path | None, typer.Option(help="Output: voxels of good quality only, no holes filled.")] = None,
     mask: Annotated[Path | None, typer.Option(help="Your own brain mask, instead of the extraction; its rim stays.")] = None,
     method: Annotated[str, typer.Option(help=f"Brain extraction, one of: {', '.join(BRAIN_EXTRACTIONS)}; what finds no brain falls back to the next.")] = "network",
-    weights: Annotated[Path, typer.Option(help="Weights of the network, .safetensors with its card .json beside it.")] = WEIGHTS,
+    weights: Annotated[Path, typer.Option(help="Weights of the network, .safetensors with its card .json beside it.", show_default="weights/brain_mask.safetensors")] = WEIGHTS,
     least_quality: Annotated[float, typer.Option(help="Phase quality (0 … 1) below which a voxel is left out; 0 keeps all.", min=0, max=1)] = LEAST_QUALITY,
 ) -> None:
     """Make the brain mask: brain extraction from the magnitude without its outermost voxel, AND phase quality, largest component, holes filled."""

@@ -4,6 +4,7 @@ include { CONVERT } from './convert'
 include { ARRANGE } from './arrange'
 include { codeOf } from './code'
 include { filesBelow } from './folders'
+include { contentOf } from './records'
 
 // One [fingerprint, depth, folder] for each top-level folder, and one for the files beside them. The engine looks at a folder's
 // name only, so the fingerprint stands for what is in it.
@@ -49,10 +50,6 @@ def arrangedRuns(table, series) {
 
 def asideIn(path) {
     return (contentOf(path).Aside ?: []).collect { entry -> [entry.Name, entry.Reason] }
-}
-
-def contentOf(path) {
-    return path.size() ? new groovy.json.JsonSlurper().parse(path.toFile()) : [:]
 }
 
 workflow DICOM {
