@@ -17,16 +17,19 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import affine_transform
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bin"))
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "bin"))
 
 from chiflow.combine import combine
 from chiflow.core.signal_mask import signal_mask
 from chiflow.fieldmap import FIELD_FITS
 from chiflow.gate import CRITERIA, gate_figures, judge
+from chiflow.mask.extract import extracted_brain
 from chiflow.phantom.grid import ORIENTATIONS, rotation
 from chiflow.phantom.scan import Protocol, Scan, simulate
 from chiflow.unwrap import UNWRAPPINGS
 
+WEIGHTS = ROOT / "weights" / "brain_mask.safetensors"
 FIELD_OF_VIEW_MM = (192, 220, 160)
 
 
@@ -47,12 +50,13 @@ def thin_slices(protocol: Protocol) -> Protocol:
 
 
 def figures_of(magnitude: np.ndarray, phase: np.ndarray, times: tuple[float, ...], scan: Scan, spoil: Callable = lambda phase, _times: phase) -> dict:
-    """From wrapped phase to the gate's figures, with the true brain; `spoil` changes the unwrapped phase."""
+    """From wrapped phase to the gate's figures, with the brain that the pipeline finds; `spoil` changes the unwrapped phase."""
     combined = combine(lambda: [(magnitude, phase)], list(times), tuple(scan.grid.voxel_size))
     inside = signal_mask(combined.magnitude)
     unwrapped = spoil(UNWRAPPINGS["tree"](combined.phase, combined.magnitude, inside, list(times)), times)
     fitted = FIELD_FITS["nonlinear"](unwrapped, combined.magnitude, inside, list(times))
-    return gate_figures(unwrapped, combined.magnitude, fitted.field_hz, fitted.quality, scan.truth["mask"] & inside, list(times))
+    brain = extracted_brain(combined.magnitude, scan.grid.affine, method="network", weights=WEIGHTS).brain
+    return gate_figures(unwrapped, combined.magnitude, fitted.field_hz, fitted.quality, brain, list(times))
 
 
 def moved(signal: np.ndarray, shift_voxels: float, degrees: float) -> np.ndarray:

@@ -127,6 +127,20 @@ def test_a_wrap_left_in_a_single_echo_is_a_jump():
     assert CRITERIA["Jumps"].verdict(scan.figures()["Jumps"]) == "fail"
 
 
+@pytest.mark.parametrize("times", [TIMES, [0.02]])
+def test_what_was_not_unwrapped_counts_against_coverage_only(times):
+    scan = Scan(snr=1e4, times=times)
+    whole, hole = scan.figures(), np.zeros(SHAPE, bool)
+    hole[12:20, 12:20, 12:20] = True
+    fitted = FIELD_FITS["linear"](scan.phase, scan.magnitude, ~hole, scan.times)
+    scan.phase[hole] = 0
+    figures = gate_figures(scan.phase, scan.magnitude, fitted.field_hz, fitted.quality, scan.brain, scan.times)
+    assert 0.9 < figures.pop("Coverage") < 0.99 and figures.keys() == whole.keys() - {"Coverage"}
+    assert judge(figures).verdict == "pass" and figures["Jumps"] == 0
+    nothing = gate_figures(0 * scan.phase, scan.magnitude, fitted.field_hz, 0 * fitted.quality, scan.brain, scan.times)
+    assert nothing == {"Coverage": 0.0} and judge(nothing).verdict == "fail"
+
+
 @pytest.mark.parametrize("shift, degrees", [(1.0, 0), (0.5, 0), (0, 2), (0, 4)])
 def test_motion_is_measured_in_voxels(shift, degrees):
     scan = Scan(7)

@@ -37,18 +37,27 @@ def gate_figures(phase: np.ndarray, magnitude: np.ndarray, field_hz: np.ndarray,
     """
     times = np.asarray(echo_times_s, dtype=np.float32)
     core = inner(brain)
-    trust = quality if len(times) > 1 else np.ones_like(quality)  # the quality of a single echo is that of its neighbours: a jump lowers it
-    figures = {"Coverage": float((quality[core] > GOOD_QUALITY).mean()), "Jumps": jumps(field_hz * np.float32(TWO_PI * times[0]), trust, core)}
-    if len(times) < 2:
+    figures = {"Coverage": float((quality[core] > GOOD_QUALITY).mean())}
+    core &= phase.any(axis=3)
+    if not core.any():
         return figures
-    seen = core.copy()
-    seen[core] = np.arange(np.count_nonzero(core)) % max(1, np.count_nonzero(core) // MOST_VOXELS) == 0
-    against = against_others(phase[seen], magnitude[seen] ** 2, field_hz[seen], times)
-    figures |= {"MedianResidual": float(np.median(1 - quality[core])), "EchoWraps": float((np.abs(against) > np.pi).any(axis=1).mean())}
-    figures |= {"EchoMisfit": echo_misfit(phase, field_hz, core, times), "EchoGrowth": echo_growth(magnitude[seen])}
+    trust = quality if len(times) > 1 else np.ones_like(quality)  # the quality of a single echo is that of its neighbours: a jump lowers it
+    figures["Jumps"] = jumps(field_hz * np.float32(TWO_PI * times[0]), trust, core)
+    if len(times) > 1:
+        figures |= echo_figures(phase, magnitude, field_hz, quality, core, times)
+    return figures
+
+
+def echo_figures(phase, magnitude, field_hz, quality, mask: np.ndarray, times: np.ndarray) -> dict[str, float]:
+    """What several echoes tell in a mask (X, Y, Z); arguments as gate_figures."""
+    some = mask.copy()
+    some[mask] = np.arange(np.count_nonzero(mask)) % max(1, np.count_nonzero(mask) // MOST_VOXELS) == 0
+    against = against_others(phase[some], magnitude[some] ** 2, field_hz[some], times)
+    figures = {"MedianResidual": float(np.median(1 - quality[mask])), "EchoWraps": float((np.abs(against) > np.pi).any(axis=1).mean()),
+               "EchoMisfit": echo_misfit(phase, field_hz, mask, times), "EchoGrowth": echo_growth(magnitude[some])}
     if len(times) > 2:
-        figures["EchoTimeError"] = echo_time_error(against, magnitude[seen] ** 2, field_hz[seen], times)
-        figures["EchoMotion"] = displacement_voxels(magnitude, core, times)
+        figures["EchoTimeError"] = echo_time_error(against, magnitude[some] ** 2, field_hz[some], times)
+        figures["EchoMotion"] = displacement_voxels(magnitude, mask, times)
     return figures
 
 
