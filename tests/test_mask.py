@@ -55,7 +55,7 @@ def simulated(heads):
     return np.stack([image.get_fdata(dtype=np.float32) for image in images], axis=3), images[0].affine, truth.get_fdata() > 0
 
 
-@pytest.mark.parametrize("method, least", [("network", 0.9), ("surface", 0.8)])
+@pytest.mark.parametrize("method, least", [("network", 1 - 1.1 * 0.050), ("surface", 1 - 1.1 * 0.094)])  # measured 0.950, 0.906
 def test_the_brain_of_a_simulated_head_is_found(simulated, method, least):
     magnitude, affine, brain = simulated
     assert dice(brain_by(method, magnitude, affine), brain) > least
@@ -71,8 +71,9 @@ def test_the_surface_leaves_out_skull_and_scalp(voxel_size, shape):
     assert mask[radius < 1 - rim].mean() > 0.999
 
 
-@pytest.mark.parametrize("method", BRAIN_EXTRACTIONS)
-@pytest.mark.parametrize("order, flips", [((0, 1, 2), (0,)), ((0, 1, 2), (1, 2)), ((2, 0, 1), ()), ((1, 0, 2), (0, 2))])
+@pytest.mark.parametrize("method, order, flips", [
+    *[("network", *turn) for turn in (((0, 1, 2), (0,)), ((0, 1, 2), (1, 2)), ((2, 0, 1), ()), ((1, 0, 2), (0, 2)))], ("surface", (1, 2, 0), (0,)),
+])
 def test_flipped_and_permuted_axes_give_the_same_brain(simulated, method, order, flips):
     magnitude, affine, _brain = simulated
     image = nibabel.Nifti1Image(magnitude, affine)
@@ -94,7 +95,7 @@ def test_an_oblique_grid_gives_the_same_brain(simulated):
     move[:3, :3], move[:3, 3] = to_old, offset
     turned = np.stack([affine_transform(magnitude[..., e], to_old, offset, tuple(shape + 6), order=1) for e in range(magnitude.shape[3])], axis=3)
     expected = affine_transform(brain_by("network", magnitude, affine).astype(np.float32), to_old, offset, tuple(shape + 6), order=1) > 0.5
-    assert dice(brain_by("network", turned, affine @ move), expected) > 0.9
+    assert dice(brain_by("network", turned, affine @ move), expected) > 1 - 1.1 * 0.044  # measured 0.956 at 5 × 5 × 6 mm
 
 
 @pytest.mark.parametrize("method", BRAIN_EXTRACTIONS)
