@@ -13,7 +13,7 @@ from scipy.ndimage import affine_transform, binary_dilation, binary_fill_holes, 
 
 from chiflow.core.errors import ChiflowError
 from chiflow.core.weights import load_weights
-from chiflow.mask.extract import BRAIN_EXTRACTIONS, extracted_brain, neck, round_the_core
+from chiflow.mask.extract import BRAIN_EXTRACTIONS, extracted_brain, judged, neck, round_the_core
 from chiflow.mask.grid import interpolation, padded, resampled, unpadded
 from chiflow.mask.quality import figures, reliable_part, without_rim
 from chiflow.mask.surface import enclosed, icosphere, neighbour_table, normals
@@ -130,6 +130,15 @@ def test_what_has_no_brain_falls_back_with_a_warning():
     noise = np.random.default_rng(0).rayleigh(1, (24, 25, 26, 1)).astype(np.float32) ** 4
     found = extracted_brain(noise, affine_of((1, 1, 1)), method="network", weights=WEIGHTS)
     assert found.brain.any() and found.method != "network" and "brain extraction by network" in found.warnings[0]
+
+
+def test_what_is_too_wide_for_a_brain_is_none():
+    wide = np.zeros((130, 40, 30), bool)
+    wide[4:126, 5:35, 5:25] = True
+    share = wide.astype(np.float32)
+    assert "mm across is no brain" in judged(wide, share, (2.0, 2.0, 2.0))[1]
+    assert judged(wide, share, (1.5, 2.0, 2.0))[1] == ""
+    assert "unsure" in judged(wide, 0.6 * share, (1.5, 2.0, 2.0))[1]
 
 
 def test_nothing_further_than_a_brain_below_the_top_of_the_head_counts():

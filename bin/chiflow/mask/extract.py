@@ -29,6 +29,7 @@ LEAST_SIGNAL = 0.3  # × the median inside: what the surface encloses and is dar
 LEAST_DARK = 0.03  # enclosed dark voxels per bright one: six heads had 0.10 … 0.19, three phantoms and a piece of brain 0 … 0.013
 LEAST_SHARE = 0.02  # of the volume
 LEAST_ML = 30.0
+LARGEST_MM = 220.0  # brains are up to 190 mm long; what was found in an abdomen was 358 mm wide
 LEAST_PROBABILITY = 0.4  # held-out heads: 0.5 misses 3.6 % of the brain and adds 7.1 %, 0.4 misses 2.2 % and adds 9.2 %, at equal Dice; the rim goes later
 HEAD_MM = 175.0  # brains end 132 … 152 mm below the top of the head; the network has seen no neck below that
 CORE_MM = 10.0  # measured on a tilted head whose neck was taken for brain: 4 … 6 mm leave it, 8 … 12 mm cut it off
@@ -146,6 +147,9 @@ def judged(mask: np.ndarray, share: np.ndarray, voxel_size: np.ndarray) -> tuple
     volume_ml = brain.sum() * np.prod(voxel_size) / 1000
     if volume_ml < LEAST_ML or brain.mean() < LEAST_SHARE:
         return brain, f"{volume_ml:.0f} ml, {100 * brain.mean():.0f} % of the volume, is no brain"
+    widest_mm = max((np.ptp(places) + 1) * v for places, v in zip(np.nonzero(brain), voxel_size))
+    if widest_mm > LARGEST_MM:
+        return brain, f"{widest_mm:.0f} mm across is no brain"
     if piece.sum() < LEAST_IN_ONE_PIECE * mask.sum():
         return brain, f"in pieces, the largest is {100 * piece.sum() / mask.sum():.0f} % of all"
     if share[piece].mean() < LEAST_CERTAINTY:
