@@ -19,7 +19,7 @@ def helpText() {
         group.properties.each { name, rule ->
             def kind = rule['enum'] ? "${rule.type}: ${rule['enum'].join(' | ')}; default ${rule['enum'][0]}" : rule.type
             def about = [kind, name in group.required ? 'required' : null, rule['default'] in [null, ''] ? null : "default ${rule['default']}"]
-            lines << "  --${name}".padRight(18) + "${rule.description} [${about.findAll().join(', ')}]"
+            lines << "  --${name}".padRight(22) + "${rule.description} [${about.findAll().join(', ')}]"
         }
     }
     return lines.join('\n')

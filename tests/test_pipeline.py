@@ -108,7 +108,7 @@ def test_a_changed_phase_reruns_its_subject_only(engine, bids, first, ids):
 
 
 def test_an_edit_in_a_room_reruns_its_stage_and_what_follows(engine, bids, first, ids):
-    room = engine.project / "bin" / "chiflow" / "relax.py"
+    room = engine.project / "bin" / "chiflow" / "relax" / "__init__.py"
     room.write_text(room.read_text(encoding="utf8") + "\n# a remark\n", encoding="utf8")
     again = engine.run("--input", bids, "-resume", out=first.out)
     assert again.tasks("COMPLETED") >= {("RELAX", run) for run in ids}, again.said
