@@ -4,11 +4,12 @@ from typing import Annotated
 
 import typer
 
+from chiflow.core.brain import GOOD_QUALITY, without_rim
 from chiflow.core.cli import AcquisitionFile, MagnitudeFile, OutFile, choose, execute, warn
 from chiflow.core.contracts import Acquisition, Record
 from chiflow.core.nifti import load, load_like, load_mask, save
 from chiflow.mask.extract import BRAIN_EXTRACTIONS, Extraction, extracted_brain
-from chiflow.mask.quality import LEAST_QUALITY, figures, reliable_part, without_rim
+from chiflow.mask.quality import figures, reliable_part
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "brain_mask.safetensors"
 
@@ -23,7 +24,7 @@ def main(
     mask: Annotated[Path | None, typer.Option(help="Your own brain mask, instead of the extraction; its rim stays.")] = None,
     method: Annotated[str, typer.Option(help=f"Brain extraction, one of: {', '.join(BRAIN_EXTRACTIONS)}; what finds no brain falls back to the next.")] = "network",
     weights: Annotated[Path, typer.Option(help="Weights of the network, .safetensors with its card .json beside it.", show_default="weights/brain_mask.safetensors")] = WEIGHTS,
-    least_quality: Annotated[float, typer.Option(help="Phase quality (0 … 1) below which a voxel is left out; 0 keeps all.", min=0, max=1)] = LEAST_QUALITY,
+    least_quality: Annotated[float, typer.Option(help="Phase quality (0 … 1) below which a voxel is left out; 0 keeps all.", min=0, max=1)] = GOOD_QUALITY,
 ) -> None:
     """Make the brain mask: brain extraction from the magnitude without its outermost voxel, AND phase quality, largest component, holes filled."""
     choose(BRAIN_EXTRACTIONS, method, "brain extraction")

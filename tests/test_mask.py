@@ -11,11 +11,12 @@ import pytest
 from conftest import ROOT
 from scipy.ndimage import affine_transform, binary_dilation, binary_fill_holes, label
 
+from chiflow.core.brain import without_rim
 from chiflow.core.errors import ChiflowError
 from chiflow.core.weights import load_weights
 from chiflow.mask.extract import BRAIN_EXTRACTIONS, extracted_brain, judged, neck, round_the_core
 from chiflow.mask.grid import interpolation, padded, resampled, unpadded
-from chiflow.mask.quality import figures, reliable_part, without_rim
+from chiflow.mask.quality import figures, reliable_part
 from chiflow.mask.surface import enclosed, icosphere, neighbour_table, normals
 
 WEIGHTS = ROOT / "weights" / "brain_mask.safetensors"

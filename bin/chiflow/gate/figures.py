@@ -14,14 +14,14 @@
 """
 
 import numpy as np
-from scipy.ndimage import binary_erosion, uniform_filter
+from scipy.ndimage import uniform_filter
 
+from chiflow.core.brain import GOOD_QUALITY, without_rim
 from chiflow.core.reliability import MAD_TO_SIGMA
 from chiflow.core.spanning_tree import pair
 from chiflow.core.units import TWO_PI
 from chiflow.gate.motion import displacement_voxels
 
-GOOD_QUALITY = 0.7  # 1 − the consensus threshold of the relative residual, 10.1002/mrm.30006
 LEAST_FIELD_HZ = 1.0  # standard deviation of a field that can tell an echo time
 MOST_VOXELS = 200_000
 WINDOW_VOXELS = 5
@@ -63,7 +63,7 @@ def echo_figures(phase, magnitude, field_hz, quality, mask: np.ndarray, times: n
 
 def inner(brain: np.ndarray) -> np.ndarray:
     """The brain without its outermost voxel, or the brain itself where nothing else is left."""
-    eroded = binary_erosion(brain, border_value=1)
+    eroded = without_rim(brain)
     return eroded if eroded.any() else brain
 
 

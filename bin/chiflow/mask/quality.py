@@ -10,9 +10,10 @@ Quality is 1 − the relative residual of the echo fit; the consensus threshold 
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.ndimage import binary_erosion, binary_fill_holes, binary_opening, label
+from scipy.ndimage import binary_fill_holes, binary_opening, label
 
-LEAST_QUALITY = 0.7
+from chiflow.core.brain import GOOD_QUALITY
+
 LEAST_VOXELS = 64
 
 
@@ -26,12 +27,7 @@ class Reliable:
     warnings: list[str] = field(default_factory=list)
 
 
-def without_rim(brain: np.ndarray) -> np.ndarray:
-    """The brain (X, Y, Z) bool without its outermost voxel; the edge of the field of view is no rim."""
-    return binary_erosion(brain, border_value=1)
-
-
-def reliable_part(brain: np.ndarray, quality: np.ndarray, least_quality: float = LEAST_QUALITY) -> Reliable:
+def reliable_part(brain: np.ndarray, quality: np.ndarray, least_quality: float = GOOD_QUALITY) -> Reliable:
     """The largest connected part of a brain (X, Y, Z) bool with enough phase quality (X, Y, Z) 0 … 1.
 
     Bad voxels that it encloses are kept in the mask, holes of the brain itself are not. Little or nothing left is a warning: the gate judges it.
