@@ -26,11 +26,11 @@ def main(
     """Remove the background field: total field in, local field in ppm out, with the mask it holds in."""
     remove = choose(BACKGROUND_METHODS, method, "background method")
     total = load_field(field, mask, noise, acquisition, field_unit, select_device(device))
-    local, left = remove(total.field, total.mask, total.geometry, total.weight)
-    save(out_mask or out.with_name(out.name.replace(".nii", "_mask.nii")), total.whole(left), total.image)
-    save(out, total.whole(local), total.image)
-    kept = float(left.sum() / total.mask.sum())
-    Record(stage="background", method=method, units="ppm", figures={"MaskKept": round(kept, 4)}).write_beside(out)
+    local = remove(total.field, total.mask, total.geometry, total.weight, total.sigma_ppm)
+    save(out_mask or out.with_name(out.name.replace(".nii", "_mask.nii")), total.whole(local.mask), total.image)
+    save(out, total.whole(local.field), total.image)
+    kept = float(local.mask.sum() / total.mask.sum())
+    Record(stage="background", method=method, parameters=local.parameters, units="ppm", figures={"MaskKept": round(kept, 4)}).write_beside(out)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Background field removal: total field → local field.
 
-Every method: (field, mask, geometry, weight, **options) → (local field, mask where it holds); tensors (X, Y, Z), ppm, bool; weight is
-the reliability of each voxel (1 / noise, at most 1 in the median), 0 outside the mask.
+Every method: (field, mask, geometry, weight, sigma_ppm, **options) → LocalField; tensors (X, Y, Z), ppm, bool; weight is the reliability
+of each voxel (1 in the median, 0 outside the mask), sigma_ppm the noise of the field where the weight is 1.
 """
 
 from chiflow.background.pdf import pdf

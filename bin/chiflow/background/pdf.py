@@ -9,6 +9,7 @@ Reference: Liu 2011 (10.1002/nbm.1670).
 
 import torch
 
+from chiflow.background.result import LocalField
 from chiflow.core.dipole import dipole_kernel
 from chiflow.core.fourier import filtered, padded_shape
 from chiflow.core.geometry import Geometry
@@ -20,9 +21,9 @@ ITERATIONS = 60
 TOLERANCE = 1e-3
 
 
-def pdf(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, *, iterations: int = ITERATIONS,
-        tolerance: float = TOLERANCE) -> tuple[torch.Tensor, torch.Tensor]:
-    """Local field (X, Y, Z) in ppm and the whole mask.
+def pdf(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 0.0, *,
+        iterations: int = ITERATIONS, tolerance: float = TOLERANCE) -> LocalField:
+    """Local field in ppm in the whole mask.
 
     field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. weight : (X, Y, Z) reliability. iterations : at most. tolerance : of the normal residual.
     """
@@ -40,4 +41,4 @@ def pdf(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: tor
     steps = conjugate_gradient_steps(normal, outside * dipole(weights * data), torch.zeros_like(data), iterations, tolerance)
     for sources, _ in progress(steps, "PDF"):
         pass
-    return (data - dipole(sources))[corner] * mask, mask
+    return LocalField((data - dipole(sources))[corner] * mask, mask, {"Iterations": iterations})

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
 
+from chiflow.background.result import LocalField
 from chiflow.core.fourier import filtered, inverse, padded_shape, transform
 from chiflow.core.geometry import Geometry
 from chiflow.core.progress import progress
@@ -18,9 +19,9 @@ LARGEST_MM = 20.0
 THRESHOLD = 0.1
 
 
-def vsharp(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, *, largest_mm: float = LARGEST_MM,
-           threshold: float = THRESHOLD) -> tuple[torch.Tensor, torch.Tensor]:
-    """Local field and the mask it holds in, one smallest sphere narrower than the mask given.
+def vsharp(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 0.0, *,
+           largest_mm: float = LARGEST_MM, threshold: float = THRESHOLD) -> LocalField:
+    """Local field in ppm in the mask that it holds in, one smallest sphere narrower than the mask given.
 
     field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. largest_mm : radius of the largest sphere in mm; the smallest is one
     voxel (its longest side) and they differ by one voxel each. threshold : of the deconvolution. The method has no weights; `weight` is not used.
@@ -40,7 +41,7 @@ def vsharp(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: 
         local = torch.where(reach, inverse(spectrum * high_pass, shape, geometry.shape), local)
         done = done | reach
     deconvolution = torch.where(largest.abs() > threshold, 1 / largest, torch.zeros_like(largest))
-    return filtered(local, deconvolution, shape) * done, done
+    return LocalField(filtered(local, deconvolution, shape) * done, done, {"LargestRadiusMm": largest_mm, "Threshold": threshold})
 
 
 def sphere(radius_mm: float, shape: tuple[int, ...], voxel_size: tuple[float, ...], device=None) -> torch.Tensor:

@@ -33,25 +33,13 @@ def filtered(volume: torch.Tensor, kernel: torch.Tensor, shape: tuple[int, ...])
     return inverse(transform(volume, shape) * kernel, shape, volume.shape)
 
 
+def k_axes(shape: tuple[int, ...], voxel_size: tuple[float, ...], device=None) -> list[torch.Tensor]:
+    """k in cycles/mm along each axis (half spectrum on the last); +Nyquist and −Nyquist share one sample."""
+    whole = [torch.fft.fftfreq(n, v, device=device) for n, v in zip(shape[:2], voxel_size)]
+    return [*whole, torch.fft.rfftfreq(shape[2], voxel_size[2], device=device)]
+
+
 def k_grid(shape: tuple[int, ...], voxel_size: tuple[float, ...], device=None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """k in cycles/mm along each axis (half spectrum on the last), shaped to broadcast; +Nyquist and −Nyquist share one sample."""
-    axes = [
-        torch.fft.fftfreq(shape[0], voxel_size[0], device=device),
-        torch.fft.fftfreq(shape[1], voxel_size[1], device=device),
-        torch.fft.rfftfreq(shape[2], voxel_size[2], device=device),
-    ]
-    return axes[0][:, None, None], axes[1][None, :, None], axes[2][None, None, :]
-
-
-def odd_k_grid(shape: tuple[int, ...], voxel_size: tuple[float, ...], device=None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """k_grid with 0 on the Nyquist planes: the mean of +Nyquist and −Nyquist for every term that is odd in one component of k."""
-    grid = k_grid(shape, voxel_size, device)
-    return tuple(
-        torch.where((n % 2 == 0) & (torch.abs(k).mul(2 * v).sub(1).abs() < 1e-4), torch.zeros_like(k), k)
-        for k, n, v in zip(grid, shape, voxel_size)
-    )
-
-
-def geometry_k(geometry: Geometry, shape: tuple[int, ...], device=None):
-    """k_grid and odd_k_grid of a padded grid with the voxels of a geometry."""
-    return k_grid(shape, geometry.voxel_size, device), odd_k_grid(shape, geometry.voxel_size, device)
+    """k_axes, shaped to broadcast over the spectrum of a volume."""
+    x, y, z = k_axes(shape, voxel_size, device)
+    return x[:, None, None], y[None, :, None], z[None, None, :]

@@ -1,7 +1,8 @@
 """Field-to-source inversion: local field → χ.
 
-Every method: (field, mask, geometry, weight, sigma_ppm, **options) → χ; tensors (X, Y, Z), ppm; weight is the reliability of each voxel
-(1 in the median, 0 outside the mask), sigma_ppm the noise of the field where the weight is 1.
+Every method: (field, mask, geometry, weight, sigma_ppm, magnitude, **options) → Susceptibility; tensors (X, Y, Z), ppm; weight is the
+reliability of each voxel (1 in the median, 0 outside the mask), sigma_ppm the noise of the field where the weight is 1, magnitude the
+image whose edges may guide, in any unit, or None. What a method does not use it ignores.
 """
 
 from chiflow.invert.tkd import tkd

@@ -12,15 +12,16 @@ import torch
 from chiflow.core.dipole import PADDING, dipole_kernel
 from chiflow.core.fourier import filtered, padded_shape
 from chiflow.core.geometry import Geometry
+from chiflow.invert.result import Susceptibility
 
 THRESHOLD = 0.2
 
 
-def tkd(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 0.0, *,
-        threshold: float = THRESHOLD) -> torch.Tensor:
-    """χ (X, Y, Z) in ppm, 0 outside the mask.
+def tkd(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 0.0,
+        magnitude: torch.Tensor | None = None, *, threshold: float = THRESHOLD) -> Susceptibility:
+    """χ in ppm.
 
-    field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. threshold : least |D|. The method has no weights; `weight` and `sigma_ppm` are not used.
+    field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. threshold : least |D|. The method has no weights; `weight`, `sigma_ppm` and `magnitude` are not used.
     """
     shape = padded_shape(geometry.shape, PADDING)
     kernel = dipole_kernel(geometry, shape, field.device)
@@ -30,4 +31,4 @@ def tkd(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: tor
     if shape[2] % 2 == 0:
         twice[-1] = 1
     gain = (kernel * inverse * twice).sum() / (shape[0] * shape[1] * shape[2])
-    return filtered(field * mask, inverse / gain, shape) * mask
+    return Susceptibility(filtered(field * mask, inverse / gain, shape) * mask, {"Threshold": threshold})

@@ -8,7 +8,7 @@ from chiflow.core.errors import ChiflowError
 from chiflow.core.units import TWO_PI
 from chiflow.phantom import waves
 from chiflow.phantom.anatomy import draw_head
-from chiflow.phantom.field import resample, shim, simulate_fields, spacing_for
+from chiflow.phantom.field import background_field, local_field, resample, shim, spacing_for
 from chiflow.phantom.grid import Grid, box_mean, slab
 from chiflow.phantom.head import HeadMaps, render
 from chiflow.phantom.signal import add_noise, bipolar_offset, draw_coil, echo_signal, phase_offset
@@ -72,8 +72,8 @@ def simulate(protocol: Protocol, seed: int = 0, subject: int = 0) -> Scan:
         raise ChiflowError(f"only {int(mask.sum())} voxels of brain in a slab of {slab_text}: use more or larger voxels")
     chi = box_mean(maps.chi, factors)
     mean = float(chi[mask].mean(dtype=np.float64))
-    fields = simulate_fields(head, grid, mean, spacing)
-    local, background = (resample(f, fields.grid, thin) for f in (fields.local, fields.background))
+    local = local_field(maps.chi, np.kron(mask, np.ones(factors, bool)), thin)
+    background = resample(*background_field(head, grid, mean, spacing), thin)
     background -= shim(local + background, maps.brain > 0.5, thin)
     field_hz = (local + background) * np.float32(protocol.imaging_frequency_mhz)
     truth = {"chi": np.where(mask, chi - np.float32(mean), 0), "mask": mask, "local_ppm": box_mean(local, factors) * mask}

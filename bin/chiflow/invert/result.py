@@ -1,0 +1,14 @@
+"""What every inversion returns."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class Susceptibility:
+    """chi (X, Y, Z) in ppm, 0 outside the mask, not yet referenced; parameters: what was set or chosen, for the record."""
+
+    chi: torch.Tensor
+    parameters: dict[str, Any] = field(default_factory=dict)
