@@ -11,8 +11,8 @@ from chiflow.core.geometry import Geometry
 from chiflow.phantom.sphere import sphere_field
 
 GEOMETRIES = [Geometry((42, 43, 45), (1.0, 1.0, 1.0)), Geometry((42, 43, 35), (1.2, 1.0, 1.5), (0.0, 0.42, 0.91))]
-LEFT = {"vsharp": 0.06, "pdf": 0.16}  # share of a background field that is left in the mask kept: measured × 1.1
-LOST = {"vsharp": 0.40, "pdf": 0.32}  # relative error of a local field without background, 3 mm inside: measured × 1.1
+LEFT = {"vsharp": 0.06, "pdf": 0.026, "joint": 0.027}  # share of a background field that is left in the mask kept: measured × 1.1
+LOST = {"vsharp": 0.40, "pdf": 0.115, "joint": 0.095}  # relative error of a local field without background, 3 mm inside: measured × 1.1
 
 
 def ball(geometry, radius_mm=15.0, shift_mm=(0, 0, 0)):

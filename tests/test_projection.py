@@ -1,0 +1,85 @@
+"""Projection on dipole sources tells the field of sources outside the mask from that of sources inside."""
+
+import pytest
+import torch
+
+from chiflow.background.joint import joint
+from chiflow.background.pdf import pdf
+from chiflow.background.sources import SourceFit
+from chiflow.core.geometry import Geometry
+from test_background import ball, field_of, outside_field
+
+GEOMETRY = Geometry((32, 33, 29), (1.2, 1.0, 1.5), (0.0, 0.42, 0.91))
+SPHERES = [(3.0, (4, 0, -3), 0.1), (3.0, (-5, 2, 3), -0.1)]
+METHODS = {"pdf": pdf, "joint": joint}
+each = pytest.mark.parametrize("method", METHODS)
+
+
+def inside_field(geometry):
+    return field_of(sum(chi * ball(geometry, radius, place).float() for radius, place, chi in SPHERES), geometry)
+
+
+def white(shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_adjoint_and_forward_are_one_pair():
+    fit = SourceFit(white(GEOMETRY.shape), ball(GEOMETRY, 12.0), GEOMETRY, None)
+    chi, field = white(fit.padded), white(GEOMETRY.shape, 1)
+    one, other = torch.sum(fit.forward(chi) * field), torch.sum(chi * fit.adjoint(field))
+    assert abs(one - other) < 1e-5 * chi.norm() * field.norm()
+
+
+def test_distance_counts_around_the_periodic_grid():
+    geometry = Geometry((10, 11, 12), (1.0, 2.0, 1.5))
+    fit = SourceFit(torch.zeros(geometry.shape), torch.ones(geometry.shape, dtype=torch.bool), geometry, None)
+    distance = fit._distance(geometry)
+    assert distance[-1, 0, 0] == distance[10, 0, 0] == 1 and distance[0, -1, 0] == 2 and distance[0, 0, -2] == 3
+
+
+@each
+def test_the_solution_meets_the_normal_equations(method):
+    mask, field = ball(GEOMETRY, 12.0), outside_field(GEOMETRY) + inside_field(GEOMETRY)
+    result = METHODS[method](field, mask, GEOMETRY, tolerance=1e-3)
+    assert result.parameters["Residual"] < 1e-3 and result.parameters["Iterations"] < 100
+
+
+@each
+def test_bad_voxels_leave_their_neighbours_alone(method):
+    mask, field = ball(GEOMETRY, 12.0), outside_field(GEOMETRY) + inside_field(GEOMETRY)
+    bad = ball(GEOMETRY, 2.5, (0, 7, 0))
+    weight = (mask & ~bad).float()
+    spoiled = torch.where(bad, torch.tensor(float("nan")), field)
+    clean, result = METHODS[method](field, mask, GEOMETRY), METHODS[method](spoiled, mask, GEOMETRY, weight)
+    good = result.mask & ~bad & ball(GEOMETRY, 9.0)
+    assert result.field.isfinite().all()
+    assert (result.field - clean.field)[good].norm() < 0.05 * clean.field[good].norm()
+
+
+@each
+def test_a_sum_of_fields_gives_the_sum_of_local_fields(method):
+    mask, one, other = ball(GEOMETRY, 12.0), outside_field(GEOMETRY), inside_field(GEOMETRY)
+    remove = lambda field: METHODS[method](field, mask, GEOMETRY, tolerance=1e-4).field
+    assert (remove(one + other) - remove(one) - remove(other)).norm() < 0.02 * remove(other).norm()
+
+
+@each
+def test_a_mask_on_the_border_of_the_volume_is_no_other(method):
+    mask, field = ball(GEOMETRY, 12.0), outside_field(GEOMETRY) + inside_field(GEOMETRY)
+    box = tuple(slice(int(i.min()), int(i.max()) + 1) for i in torch.nonzero(mask).T)
+    cut = Geometry(tuple(mask[box].shape), GEOMETRY.voxel_size, GEOMETRY.b0)
+    whole, boxed = METHODS[method](field, mask, GEOMETRY).field[box], METHODS[method](field[box], mask[box], cut).field
+    assert (whole - boxed)[mask[box]].norm() < 0.05 * whole[mask[box]].norm()
+
+
+def test_joint_predicts_the_local_field_of_bad_voxels():
+    mask, local = ball(GEOMETRY, 12.0), inside_field(GEOMETRY)
+    bad = ball(GEOMETRY, 2.5, (4, 5, -3))
+    result = joint(outside_field(GEOMETRY) + local, mask, GEOMETRY, (mask & ~bad).float())
+    assert (result.field - local)[bad].norm() < 0.5 * local[bad].norm()
+
+
+def test_joint_keeps_more_of_the_local_field_than_pdf():
+    mask, local = ball(GEOMETRY, 12.0), inside_field(GEOMETRY)
+    error = {name: (method(outside_field(GEOMETRY) + local, mask, GEOMETRY).field - local)[mask].norm() for name, method in METHODS.items()}
+    assert error["joint"] < 0.9 * error["pdf"]
