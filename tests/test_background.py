@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from chiflow.background import BACKGROUND_METHODS
-from chiflow.background.vsharp import sphere
 from chiflow.core.dipole import DipoleOperator
 from chiflow.core.geometry import Geometry
 from chiflow.phantom.sphere import sphere_field
 
 GEOMETRIES = [Geometry((42, 43, 45), (1.0, 1.0, 1.0)), Geometry((42, 43, 35), (1.2, 1.0, 1.5), (0.0, 0.42, 0.91))]
-LEFT = {"vsharp": 0.06, "pdf": 0.026, "joint": 0.027}  # share of a background field that is left in the mask kept: measured × 1.1
-LOST = {"vsharp": 0.40, "pdf": 0.115, "joint": 0.095}  # relative error of a local field without background, 3 mm inside: measured × 1.1
+# Measured × 1.1: share of a background field that is left in the mask kept, and error of a local field without background, 3 mm inside.
+LEFT = {"vsharp": 0.05, "resharp": 0.0165, "ismv": 0.0093, "pdf": 0.026, "joint": 0.027}
+LOST = {"vsharp": 0.121, "resharp": 0.092, "ismv": 0.068, "pdf": 0.115, "joint": 0.095}
 
 
 def ball(geometry, radius_mm=15.0, shift_mm=(0, 0, 0)):
@@ -40,7 +40,7 @@ def test_the_field_of_sources_outside_is_removed(method, geometry):
     result = BACKGROUND_METHODS[method](field, mask, geometry)
     local, kept = result.field, result.mask
     assert not local[~kept].any() and not (kept & ~mask).any()
-    assert kept.sum() > 0.5 * mask.sum()
+    assert kept.sum() > 0.2 * mask.sum()  # a sphere of 6 mm leaves 0.22 of this ball
     assert local[kept].norm() < LEFT[method] * field[kept].norm()
 
 
@@ -82,11 +82,3 @@ def test_pdf_trusts_a_voxel_as_its_weight_says():
     result = BACKGROUND_METHODS["pdf"](spoiled, mask, geometry)
     without, _ = result.field, result.mask
     assert with_weight[good].norm() < 0.5 * without[good].norm()
-
-
-def test_sphere_is_a_mean_over_a_ball():
-    ball_ = sphere(3.0, (16, 18, 20), (1.0, 1.5, 2.0))
-    assert float(ball_.sum()) == pytest.approx(1, abs=1e-5)
-    count = sum(x**2 + (1.5 * y) ** 2 + (2 * z) ** 2 <= 9 for x in range(-3, 4) for y in range(-2, 3) for z in range(-2, 3))
-    assert int((ball_ > 0).sum()) == count
-    assert ball_[3, 0, 0] > 0 and ball_[-3, 0, 0] > 0 and ball_[4, 0, 0] == 0

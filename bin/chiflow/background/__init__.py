@@ -4,8 +4,10 @@ Every method: (field, mask, geometry, weight, sigma_ppm, **options) → LocalFie
 of each voxel (1 in the median, 0 outside the mask), sigma_ppm the noise of the field where the weight is 1.
 """
 
+from chiflow.background.ismv import ismv
 from chiflow.background.joint import joint
 from chiflow.background.pdf import pdf
+from chiflow.background.resharp import resharp
 from chiflow.background.vsharp import vsharp
 
-BACKGROUND_METHODS = {"vsharp": vsharp, "pdf": pdf, "joint": joint}
+BACKGROUND_METHODS = {"vsharp": vsharp, "resharp": resharp, "ismv": ismv, "pdf": pdf, "joint": joint}
