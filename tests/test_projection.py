@@ -1,9 +1,10 @@
-"""Projection on dipole sources tells the field of sources outside the mask from that of sources inside."""
+"""Projection on dipole sources and boundary values tell the field of sources outside the mask from that of sources inside."""
 
 import pytest
 import torch
 
 from chiflow.background.joint import joint
+from chiflow.background.lbv import interior, lbv, peeled
 from chiflow.background.pdf import pdf
 from chiflow.background.sources import SourceFit
 from chiflow.core.geometry import Geometry
@@ -83,3 +84,41 @@ def test_joint_keeps_more_of_the_local_field_than_pdf():
     mask, local = ball(GEOMETRY, 12.0), inside_field(GEOMETRY)
     error = {name: (method(outside_field(GEOMETRY) + local, mask, GEOMETRY).field - local)[mask].norm() for name, method in METHODS.items()}
     assert error["joint"] < 0.9 * error["pdf"]
+
+
+def harmonic(geometry):
+    """x² − y² + x z + 2, whose second differences add up to 0 on any grid."""
+    x, y, z = torch.meshgrid(*((torch.arange(n) - n / 2) * v for n, v in zip(geometry.shape, geometry.voxel_size)), indexing="ij")
+    return x**2 - y**2 + x * z + 2
+
+
+def test_lbv_leaves_nothing_of_a_harmonic_polynomial():
+    mask, field = ball(GEOMETRY, 12.0), harmonic(GEOMETRY)
+    result = lbv(field, mask, GEOMETRY)
+    assert result.parameters["Residual"] < 1e-4 and result.parameters["PeeledVoxels"] == 0
+    assert result.field.abs().max() < 1e-3 * field[mask].abs().max()
+
+
+def test_lbv_keeps_a_field_without_values_on_the_boundary():
+    mask = ball(GEOMETRY, 12.0)
+    field = white(GEOMETRY.shape) * ball(GEOMETRY, 9.0)
+    result = lbv(field, mask, GEOMETRY)
+    assert torch.equal(result.field, field * result.mask)
+
+
+@pytest.mark.parametrize("place", [(0, 0, 11.0), (0, 0, 0)], ids=["at the boundary", "within"])
+def test_lbv_does_without_bad_voxels(place):
+    mask, field = ball(GEOMETRY, 12.0), harmonic(GEOMETRY)
+    bad = ball(GEOMETRY, 2.5, place) & mask
+    result = lbv(torch.where(bad, torch.tensor(float("nan")), field), mask, GEOMETRY, (mask & ~bad).float())
+    assert not (result.mask & bad).any() and result.mask.sum() > 0.6 * mask.sum()
+    assert result.field.abs().max() < 1e-3 * field[mask].abs().max()
+
+
+def test_peeling_stops_at_reliable_voxels():
+    mask = torch.nn.functional.pad(torch.ones((5, 5, 5), dtype=torch.bool), (1,) * 6)
+    weight = mask.float()
+    weight[:3] = 0.1
+    left = peeled(mask, weight, 0.5, 9)
+    assert torch.equal(left, mask & (weight > 0.5))
+    assert interior(mask).sum() == 27

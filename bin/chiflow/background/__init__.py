@@ -6,8 +6,9 @@ of each voxel (1 in the median, 0 outside the mask), sigma_ppm the noise of the 
 
 from chiflow.background.ismv import ismv
 from chiflow.background.joint import joint
+from chiflow.background.lbv import lbv
 from chiflow.background.pdf import pdf
 from chiflow.background.resharp import resharp
 from chiflow.background.vsharp import vsharp
 
-BACKGROUND_METHODS = {"vsharp": vsharp, "resharp": resharp, "ismv": ismv, "pdf": pdf, "joint": joint}
+BACKGROUND_METHODS = {"vsharp": vsharp, "resharp": resharp, "ismv": ismv, "lbv": lbv, "pdf": pdf, "joint": joint}
