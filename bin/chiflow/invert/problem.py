@@ -26,19 +26,25 @@ class MaskedProblem:
 
         L(k) = Σ_a (v̄ / v_a)² (2 − 2 cos 2π k_a v_a)
 
-    inside : the mask, float. squared : W². field : f in the rim. data : D W² f in the mask. power : the weighted mean of f² in ppm².
+    inside : the mask, float. reliability : W as given. squared : W² as used. field : f in the rim. data : D W² f in the mask.
+    power : the weighted mean of f² in ppm².
     """
 
     def __init__(self, field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None):
         self.geometry = Geometry(tuple(n + 2 for n in geometry.shape), geometry.voxel_size, geometry.b0)
         self.inside = rimmed(mask.float())
-        self.squared = self.inside if weight is None else rimmed(weight * mask) ** 2
+        self.reliability = self.inside if weight is None else rimmed(weight * mask)
         self.field = rimmed(field)
         self.padded = padded_shape(self.geometry.shape, PADDING)
         self.dipole = dipole_kernel(self.geometry, self.padded, field.device)
         self.laplacian = laplacian_kernel(self.padded, geometry.voxel_size, field.device)
-        self.data = self.inside * filtered(self.squared * self.field, self.dipole, self.padded)
+        self.weigh(self.reliability)
         self.power = float((self.squared * self.field**2).sum() / self.squared.sum().clamp(min=1e-12))
+
+    def weigh(self, weight: torch.Tensor) -> None:
+        """Take other weights W."""
+        self.squared = weight**2
+        self.data = self.inside * filtered(self.squared * self.field, self.dipole, self.padded)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """D x, for x that is 0 outside the mask."""
