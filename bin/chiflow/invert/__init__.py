@@ -5,7 +5,9 @@ reliability of each voxel (1 in the median, 0 outside the mask), sigma_ppm the n
 image whose edges may guide, in any unit, or None. What a method does not use it ignores.
 """
 
+from chiflow.invert.l2 import l2
+from chiflow.invert.rts import rts
 from chiflow.invert.tkd import tkd
 from chiflow.invert.tv import tv
 
-INVERSIONS = {"tv": tv, "tkd": tkd}
+INVERSIONS = {"tv": tv, "tkd": tkd, "l2": l2, "rts": rts}
