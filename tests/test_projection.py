@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from chiflow.background.joint import joint
-from chiflow.background.lbv import interior, lbv, peeled
+from chiflow.background.lbv import interior, laplacian, lbv, peeled, polynomials
 from chiflow.background.pdf import pdf
 from chiflow.background.sources import SourceFit
 from chiflow.core.geometry import Geometry
@@ -102,8 +102,15 @@ def test_lbv_leaves_nothing_of_a_harmonic_polynomial():
 def test_lbv_keeps_a_field_without_values_on_the_boundary():
     mask = ball(GEOMETRY, 12.0)
     field = white(GEOMETRY.shape) * ball(GEOMETRY, 9.0)
-    result = lbv(field, mask, GEOMETRY)
+    result = lbv(field, mask, GEOMETRY, degree=-1)
     assert torch.equal(result.field, field * result.mask)
+
+
+def test_polynomials_are_all_the_harmonic_ones_of_a_degree():
+    functions = torch.stack([f.flatten() for f in polynomials(GEOMETRY, 4)]).double()
+    assert torch.linalg.matrix_rank(functions @ functions.T, hermitian=True, rtol=1e-9) == 25  # Σ (2 l + 1)
+    for function in polynomials(GEOMETRY, 3):  # second differences of a cubic are exact; float32 values up to 2; x² alone would give 7e-3
+        assert laplacian(function, GEOMETRY.voxel_size)[1:-1, 1:-1, 1:-1].abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("place", [(0, 0, 11.0), (0, 0, 0)], ids=["at the boundary", "within"])
