@@ -29,7 +29,7 @@ ROUNDING = 1 + 1e-5  # a radius of one voxel reaches the next voxel
 class SphereDeviation:
     """B with the largest of `radii_mm` that fits around each voxel; radii around which no voxel of the mask has room are left out.
 
-    kept : (X, Y, Z) bool, where B holds. radii_mm : those in use, largest first. The balls of kept voxels stay in the volume, so no padding is needed.
+    kept : (X, Y, Z) bool, where B holds. radii_mm : those in use, largest first. The balls stay in the volume, so no padding is needed.
 
     Raises ChiflowError when no ball fits into the mask.
     """
@@ -82,8 +82,18 @@ def depth_mm(mask: torch.Tensor, geometry: Geometry) -> torch.Tensor:
 
 
 def sphere(radius_mm: float, shape: tuple[int, ...], voxel_size: tuple[float, ...], device=None) -> torch.Tensor:
-    """Ball of a radius in mm with sum 1, centred on voxel (0, 0, 0) of a periodic grid."""
-    axes = [torch.fft.fftfreq(n, 1 / (n * v), device=device) for n, v in zip(shape, voxel_size)]
-    r2 = axes[0][:, None, None] ** 2 + axes[1][None, :, None] ** 2 + axes[2][None, None, :] ** 2
-    ball = (r2 <= (radius_mm * ROUNDING) ** 2).float()
-    return ball / ball.sum()
+    """Ball of a radius in mm with sum 1, centred on voxel (0, 0, 0) of a periodic grid, that harmonic polynomials of the second degree do not see:
+
+        S ∝ 1 − c₁ (x² − y²) − c₂ (y² − z²) in the ball,      Σ S x² = Σ S y² = Σ S z²
+
+    On voxels of equal sides c = 0. On others the voxels of a plain ball reach further along one axis: its mean of a curved background is off.
+    """
+    axes = [torch.fft.fftfreq(n, 1 / (n * v), dtype=torch.float64) for n, v in zip(shape, voxel_size)]
+    x2, y2, z2 = torch.broadcast_tensors(axes[0][:, None, None] ** 2, axes[1][None, :, None] ** 2, axes[2][None, None, :] ** 2)
+    inside = x2 + y2 + z2 <= (radius_mm * ROUNDING) ** 2
+    unseen = torch.stack([x2[inside] - y2[inside], y2[inside] - z2[inside]]) / radius_mm**2
+    share = 1 - torch.linalg.lstsq(unseen @ unseen.T, unseen.sum(1, keepdim=True)).solution[:, 0] @ unseen
+    share = share.clamp(min=0)  # only slices six times thicker than the voxels are wide come below; iSMV needs δ − S to be positive
+    ball = torch.zeros(tuple(shape), dtype=torch.float64)
+    ball[inside] = share / share.sum()
+    return ball.float().to(device)
