@@ -5,9 +5,14 @@ reliability of each voxel (1 in the median, 0 outside the mask), sigma_ppm the n
 image whose edges may guide, in any unit, or None. What a method does not use it ignores.
 """
 
+from chiflow.invert.fansi import fansi
 from chiflow.invert.l2 import l2
+from chiflow.invert.medi import medi
+from chiflow.invert.ndi import ndi
 from chiflow.invert.rts import rts
+from chiflow.invert.tfi import tfi
 from chiflow.invert.tkd import tkd
 from chiflow.invert.tv import tv
 
-INVERSIONS = {"tv": tv, "tkd": tkd, "l2": l2, "rts": rts}
+INVERSIONS = {"tv": tv, "tkd": tkd, "l2": l2, "rts": rts, "fansi": fansi, "medi": medi, "ndi": ndi}
+TOTAL_FIELD_INVERSIONS = {"tfi": tfi}  # of the total field: χ and the background in one step
