@@ -22,6 +22,7 @@ workflow SUSCEPTIBILITY {
     take:
     ch_runs
     masks
+    references
     options
 
     main:
@@ -35,15 +36,16 @@ workflow SUSCEPTIBILITY {
     ch_field = FIELDS.out.field
     ch_mask = FIELDS.out.mask
 
-    SOURCE(ch_field, ch_mask, ch_acquisition)
-    TIGHT_SOURCE(ch_field, FIELDS.out.tight, ch_acquisition)
+    ch_scan = ch_acquisition.join(ch_magnitude)
+    SOURCE(ch_field, ch_mask, ch_scan, options.inversion, references)
+    TIGHT_SOURCE(ch_field, FIELDS.out.tight, ch_scan, options.inversion, references)
     TWOPASS(SOURCE.out.chi.join(SOURCE.out.mask).join(TIGHT_SOURCE.out.chi).join(TIGHT_SOURCE.out.mask), codeOf('twopass'))
     ch_chi = options.two_pass ? TWOPASS.out.files : SOURCE.out.chi
     RELAX(ch_magnitude.join(ch_mask).join(ch_acquisition).filter { parts -> hasSeveralEchoes(parts[3]) }, codeOf('relax'))
     SWI(FIELDS.out.phase.join(ch_magnitude).join(ch_mask).join(ch_acquisition), codeOf('swi'))
 
-    ch_needed = COMBINE.out.files.join(FIELDS.out.files).join(SOURCE.out.local).join(ch_chi)
-    ch_maps = [RELAX, SWI].inject(ch_needed) { joined, stage -> joined.join(stage.out.files, remainder: true).filter { parts -> parts[1] } }
+    ch_needed = COMBINE.out.files.join(FIELDS.out.files).join(ch_chi)
+    ch_maps = [SOURCE.out.local, RELAX.out.files, SWI.out.files].inject(ch_needed) { joined, stage -> joined.join(stage, remainder: true).filter { parts -> parts[1] } }
         .map { parts -> [parts[0], parts.tail().flatten().findAll()] }
     PUBLISH(ch_acquisition.join(ch_maps), codeOf('publish'))
 
@@ -67,7 +69,8 @@ workflow {
     def input = inputFolder(options.input)
     def outdir = outputFolder('outdir', options.outdir)
     def info = outputFolder('outdir', "${outdir}/pipeline_info")
-    def masks = options.masks ? masksIn(options.masks) : []
+    def masks = options.masks ? masksIn('masks', options.masks) : []
+    def references = options.references ? masksIn('references', options.references) : []
     writeParams(info, options)
     writeTable(info.resolve('set_aside.tsv'), ['name', 'reason'], [])
 
@@ -85,7 +88,7 @@ workflow {
     }
     ch_counted = ch_runs.count().combine(ch_aside.toSortedList().map { rows -> [rows] })
     ch_counted.subscribe { count, rows -> keepAside(info, count, rows) }
-    SUSCEPTIBILITY(ch_runs, masks, options)
+    SUSCEPTIBILITY(ch_runs, masks, references, options)
     SUSCEPTIBILITY.out.records.mix(ch_records).collect().subscribe { records -> writeVersions(info, records) }
     SUSCEPTIBILITY.out.verdicts.toSortedList { row -> row.join(' ') }.subscribe { rows -> writeVerdicts(info, rows) }
     SUSCEPTIBILITY.out.description.first().subscribe { path -> path.copyTo(outdir.resolve('dataset_description.json')) }

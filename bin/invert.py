@@ -2,15 +2,20 @@
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from chiflow.core.cli import AcquisitionFile, Device, FieldFile, FieldUnit, MaskFile, NoiseFile, OutFile, choose, execute
-from chiflow.core.contracts import Record
+from chiflow.core.contracts import Acquisition, Record
 from chiflow.core.device import select_device
 from chiflow.core.field_input import load_field
-from chiflow.core.nifti import save
-from chiflow.invert import INVERSIONS
+from chiflow.core.nifti import load_like, save
+from chiflow.invert import INVERSIONS, TOTAL_FIELD_INVERSIONS
 from chiflow.invert.judge import judged
+from chiflow.invert.reference import REFERENCES, given_region, named_region
+
+METHODS_HELP = f"One of: {', '.join(INVERSIONS)}; of the total field, without background removal: {', '.join(TOTAL_FIELD_INVERSIONS)}."
+REFERENCE_HELP = f"Region whose mean χ is 0, one of: {', '.join(REFERENCES)} (fluid of the ventricles, from the decay of --magnitude)."
 
 
 def main(
@@ -21,17 +26,29 @@ def main(
     noise: NoiseFile = None,
     field_unit: FieldUnit = "ppm",
     noise_unit: Annotated[str, typer.Option(help="Unit of the noise map, when it is not that of the field: ppm or hz.")] = "",
+    magnitude: Annotated[Path | None, typer.Option(help="4D magnitude, one echo after the other: edges for medi, fluid for --reference csf.")] = None,
     residual: Annotated[Path | None, typer.Option(help="Output: what χ leaves unexplained, D χ − field, in ppm.")] = None,
-    method: Annotated[str, typer.Option(help=f"One of: {', '.join(INVERSIONS)}.")] = "tv",
+    ratio: Annotated[Path | None, typer.Option(help="Output: the residual over the noise of the field in each voxel.")] = None,
+    method: Annotated[str, typer.Option(help=METHODS_HELP)] = "tv",
+    reference: Annotated[str, typer.Option(help=REFERENCE_HELP)] = "mask",
+    reference_region: Annotated[Path | None, typer.Option(help="Your own region: a mask, or labels with --reference-label.")] = None,
+    reference_label: Annotated[int | None, typer.Option(help="The label in --reference-region to take; without it all above 0.")] = None,
     device: Device = "auto",
 ) -> None:
-    """Invert the local field to susceptibility χ in ppm, referenced to the mean of the whole mask."""
-    invert = choose(INVERSIONS, method, "inversion")
+    """Invert the local field to susceptibility χ in ppm, with its residual, referenced to the mean of a region."""
+    invert = choose(INVERSIONS | TOTAL_FIELD_INVERSIONS, method, "inversion")
     local = load_field(field, mask, noise, acquisition, field_unit, select_device(device), noise_unit=noise_unit or field_unit)
-    result = judged(invert, local.field, local.mask, local.geometry, local.weight, local.sigma_ppm)
-    if residual:
-        save(residual, local.whole(result.residual), local.image)
-    save(out, local.whole(result.chi), local.image)
+    echoes = load_like(magnitude, local.image, dimensions=(3, 4)) if magnitude else None
+    if reference_region:
+        region = given_region(load_like(reference_region, local.image), reference_label, local)
+    else:
+        region = named_region(reference, echoes, local, Acquisition.read(acquisition).echo_times_s)
+    edges = local.part(np.sqrt((echoes.data.reshape(*local.image.data.shape, -1) ** 2).sum(axis=3))) if echoes else None
+    found = invert(local.field, local.mask, local.geometry, local.weight, local.sigma_ppm, edges)
+    result = judged(found, local.field, local.mask, local.geometry, local.weight, local.sigma_ppm, region)
+    for path, volume in ((residual, result.residual), (ratio, result.ratio), (out, result.chi)):
+        if path:
+            save(path, local.whole(volume), local.image)
     Record(stage="invert", method=method, parameters=result.parameters, units="ppm", figures=result.figures).write_beside(out)
 
 

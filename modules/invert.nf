@@ -4,22 +4,24 @@ process INVERT {
     label 'gpu'
 
     input:
-    tuple val(meta), path(field), path(mask), path(noise), path(acquisition)
+    tuple val(meta), path(field), path(mask), path(noise), path(acquisition), path(magnitude), path(region, stageAs: 'region/*')
+    val unit
     val code
 
     output:
-    tuple val(meta), path('{chi,residual}.{nii,json}'), emit: files
+    tuple val(meta), path('{chi,residual,ratio}.{nii,json}'), emit: files
 
     script:
     def device = task.accelerator ? 'cuda' : 'cpu'
+    def reference = region ? "--reference-region ${region}" : ''
     """
-    invert.py --field ${field} --mask ${mask} --noise ${noise} --noise-unit hz --acquisition ${acquisition} --device ${device} \\
-        --out chi.nii --residual residual.nii ${task.ext.args ?: ''}
+    invert.py --field ${field} --field-unit ${unit} --mask ${mask} --noise ${noise} --noise-unit hz --acquisition ${acquisition} --device ${device} \\
+        --magnitude ${magnitude} ${reference} --out chi.nii --residual residual.nii --ratio ratio.nii ${task.ext.args ?: ''}
     """
 
     stub:
     """
     invert.py --help > /dev/null
-    touch chi.nii chi.json residual.nii
+    touch chi.nii chi.json residual.nii ratio.nii
     """
 }

@@ -12,6 +12,11 @@ def unwrappings(asked) {
     return ([asked ?: known[0]] + known).unique()
 }
 
+// Inversions that take the total field: no background removal before them.
+def isOfTotalField(inversion) {
+    return inversion in ['tfi']
+}
+
 def helpText() {
     def lines = ['chiflow: quantitative susceptibility maps from multi-echo gradient-echo MRI', '', 'nextflow run . --input FOLDER --outdir FOLDER [-profile NAME] [-resume]']
     schemaGroups().each { group ->

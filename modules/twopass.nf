@@ -7,17 +7,16 @@ process TWOPASS {
     val code
 
     output:
-    tuple val(meta), path('{chi,residual}.{nii,json}'), emit: files
+    tuple val(meta), path('{chi,residual,ratio}.{nii,json}'), emit: files
 
     script:
     """
-    twopass.py --chi filled/chi.nii --residual filled/residual.nii --mask ${mask} --tight-chi tight/chi.nii --tight-residual tight/residual.nii \\
-        --tight-mask tight_mask.nii --out chi.nii --out-residual residual.nii ${task.ext.args ?: ''}
+    twopass.py --filled filled --tight tight --mask ${mask} --tight-mask ${tight_mask} --out . ${task.ext.args ?: ''}
     """
 
     stub:
     """
     twopass.py --help > /dev/null
-    touch chi.nii chi.json residual.nii
+    touch chi.nii chi.json residual.nii ratio.nii
     """
 }

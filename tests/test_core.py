@@ -1,5 +1,7 @@
 """Conventions of the core: geometry, units, Fourier, dipole, solvers, metrics."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -58,31 +60,41 @@ def test_hz_and_ppm_are_inverse_and_one_ppm_is_the_frequency_in_mhz():
     assert larmor_frequency_mhz(3.0) == pytest.approx(127.732, abs=1e-3)
 
 
-@pytest.mark.parametrize("geometry", GEOMETRIES)
-def test_kernel_equals_the_formula_off_the_nyquist_planes(geometry):
-    kernel = dipole_kernel(geometry).numpy()
+def naive_kernel(geometry, aliases):
+    """D, or its mean over the aliases of each sample, (X, Y, Z // 2 + 1) float64."""
     axes = [np.fft.fftfreq(n, v) for n, v in zip(geometry.shape, geometry.voxel_size)]
-    k = np.stack(np.meshgrid(*axes, indexing="ij"))[..., : kernel.shape[2]]
-    k2 = (k**2).sum(axis=0)
-    formula = 1 / 3 - np.tensordot(geometry.b0, k, 1) ** 2 / np.where(k2 == 0, 1, k2)
-    formula[0, 0, 0] = 0
-    inner = np.ones(kernel.shape, dtype=bool)
-    for axis, n in enumerate(geometry.shape):
-        if n % 2 == 0:
-            inner[tuple(n // 2 if a == axis else slice(None) for a in range(3))] = False
-    assert np.abs(kernel - formula)[inner].max() < 1e-6
-    assert kernel[0, 0, 0] == 0
+    axes[2] = np.abs(axes[2][: geometry.shape[2] // 2 + 1])
+    result = np.zeros([len(axis) for axis in axes])
+    for index in np.ndindex(result.shape):
+        k = np.array([axis[i] for axis, i in zip(axes, index)])
+        samples = [k - np.array(step) * np.where(k < 0, -1, 1) / geometry.voxel_size for step in product((0, 1) if aliases else (0,), repeat=3)]
+        power = [np.prod(np.sinc(q * geometry.voxel_size) ** 2) / max(q @ q, 1e-12) for q in samples]
+        result[index] = np.average([1 / 3 - (q @ geometry.b0) ** 2 / max(q @ q, 1e-12) for q in samples], weights=power) if any(index) else 0
+    return result
 
 
-def test_kernel_on_a_nyquist_plane_is_the_mean_of_both_sides():
-    geometry = Geometry((8, 10, 12), (1.0, 1.2, 2.0), (0.5, 0.5, 0.7071))
-    kernel, b = dipole_kernel(geometry).numpy(), np.array(geometry.b0)
-    for y, z in [(1, 2), (3, 5), (4, 1)]:
-        sides = []
-        for sign in (1, -1):
-            k = np.array([sign * 0.5, y / (10 * 1.2), z / (12 * 2.0)])
-            sides.append(1 / 3 - (k @ b) ** 2 / (k @ k))
-        assert kernel[4, y, z] == pytest.approx(np.mean(sides), abs=1e-6)
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_kernel_is_the_mean_of_the_formula_over_aliases(geometry):
+    kernel = dipole_kernel(geometry).numpy()
+    assert np.abs(kernel - naive_kernel(geometry, aliases=True)).max() < 2e-6  # float32
+    k = np.stack(np.meshgrid(*[np.fft.fftfreq(n) for n in geometry.shape], indexing="ij"))[..., : kernel.shape[2]]
+    low = np.abs(k).max(axis=0) < 0.13
+    assert np.abs(kernel - naive_kernel(geometry, aliases=False))[low].max() < 0.02, "the formula itself where the grid is fine"
+
+
+def test_thin_things_have_the_field_of_a_finer_grid():
+    geometry, factor = Geometry((24, 24, 24), (1.0, 1.0, 1.0), (0.0, 0.5, 0.866)), 3
+    fine = Geometry([factor * n for n in geometry.shape], [v / factor for v in geometry.voxel_size], geometry.b0)
+    axes = [(np.arange(n) - n / 2 + 0.5) * v for n, v in zip(fine.shape, fine.voxel_size)]
+    x, y, z = np.meshgrid(*axes, indexing="ij")
+    centres = np.random.default_rng(0).uniform(-7, 7, (40, 3))
+    spheres = np.any([(x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2 < 1.2**2 for a, b, c in centres], axis=0)
+    blocks = lambda volume: volume.reshape(24, factor, 24, factor, 24, factor).mean(axis=(1, 3, 5))
+    truth = blocks(DipoleOperator(fine, 1.5).forward(torch.from_numpy(spheres.astype(np.float32))).numpy())
+    ours, plain = DipoleOperator(geometry, 1.5), DipoleOperator(geometry, 1.5)
+    plain.kernel = torch.from_numpy(naive_kernel(Geometry(plain.padded, geometry.voxel_size, geometry.b0), aliases=False)).float()
+    error, plain_error = (np.linalg.norm(d.forward(torch.from_numpy(blocks(spheres)).float()).numpy() - truth) for d in (ours, plain))
+    assert error < 0.95 * plain_error, (error, plain_error)  # measured 0.90
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)

@@ -5,15 +5,19 @@ import pytest
 import torch
 
 from chiflow.core.dipole import DipoleOperator
+from chiflow.core.errors import ChiflowError
 from chiflow.core.geometry import Geometry
 from chiflow.core.gradient import gradient, gradient_adjoint
 from chiflow.core.metrics import nrmse
 from chiflow.invert import INVERSIONS
 from chiflow.invert.judge import judged
-from chiflow.invert.tv import MaskedProblem
+from chiflow.invert.problem import MaskedProblem
+from chiflow.invert.reference import Region, csf_region
+from chiflow.invert.result import Susceptibility
 
 AXIAL = Geometry((31, 32, 33))
 OBLIQUE = Geometry((32, 31, 22), (1.0, 1.1, 1.5), (0.3, -0.3, 0.9))
+SIGMA_ERROR = 0.2  # measured 0.16 on this small body, 0.03 on heads
 ERROR = {"tv": 22.0, "tkd": 72.0}  # NRMSE in %, the worse of both geometries: measured × 1.1
 
 
@@ -31,7 +35,7 @@ def brain(geometry, noise=0.0005, seed=0):
 
 
 def invert(method, field, mask, geometry, sigma=0.0005):
-    return judged(INVERSIONS[method], field, mask, geometry, mask.float(), sigma)
+    return judged(INVERSIONS[method](field, mask, geometry, mask.float(), sigma), field, mask, geometry, mask.float(), sigma)
 
 
 @pytest.mark.parametrize("geometry", [AXIAL, OBLIQUE])
@@ -79,16 +83,55 @@ def test_tkd_gives_a_point_source_its_height_back(geometry):
     point[15, 15, 11] = 1.0
     everywhere = torch.ones(geometry.shape, dtype=torch.bool)
     # the kernel of inversion and simulation is one here, so only what the field of view cuts off is missing: 3 % measured
-    assert float(INVERSIONS["tkd"](DipoleOperator(geometry).forward(point), everywhere, geometry)[15, 15, 11]) == pytest.approx(1, abs=0.035)
+    assert float(INVERSIONS["tkd"](DipoleOperator(geometry).forward(point), everywhere, geometry).chi[15, 15, 11]) == pytest.approx(1, abs=0.035)
 
 
 def test_residual_is_what_chi_leaves_unexplained():
     _, field, mask = brain(OBLIQUE)
-    result = invert("tv", field, mask, OBLIQUE)
-    chi = result.chi + mask * result.figures["WholeMaskMeanBeforeReferencePpm"]
-    predicted = DipoleOperator(OBLIQUE).forward(chi) * mask
-    assert torch.allclose(predicted - field * mask, result.residual, atol=1e-6)
-    assert result.figures["ResidualRmsPpm"] == pytest.approx(float(result.residual[mask].square().mean().sqrt()), rel=1e-4)
+    weight = 0.5 * mask.float()
+    background = torch.full_like(field, 0.01)
+    found = INVERSIONS["tkd"](field, mask, OBLIQUE)
+    result = judged(Susceptibility(found.chi, found.parameters, background), field, mask, OBLIQUE, weight, 0.002)
+    assert torch.allclose(result.residual, (DipoleOperator(OBLIQUE).forward(found.chi) + background - field) * mask, atol=1e-7)
+    assert torch.allclose(result.ratio, result.residual * 0.5 / 0.002, atol=1e-4)
+    assert result.figures["ResidualToNoise"] == pytest.approx(float(result.ratio[mask].square().mean().sqrt()), rel=1e-4)
+
+
+def test_reference_region_is_zero_and_its_mean_under_the_mask_is_told():
+    _, field, mask = brain(AXIAL)
+    region = mask.clone()
+    region[:17] = False
+    found = INVERSIONS["tkd"](field, mask, AXIAL)
+    whole = judged(found, field, mask, AXIAL, mask.float(), 0.0005)
+    result = judged(found, field, mask, AXIAL, mask.float(), 0.0005, Region(region, "half"))
+    assert abs(float(result.chi[region].mean())) < 1e-7
+    assert result.figures["ReferenceMeanPpm"] == pytest.approx(float(whole.chi[region].mean()), abs=1e-7)
+    assert result.figures["ReferenceSdPpm"] == pytest.approx(float(whole.chi[region].std(correction=0)), rel=1e-4)
+    assert result.parameters["Reference"] == "mean of the half"
+    assert torch.equal(whole.residual, result.residual)
+
+
+def test_csf_is_found_by_its_slow_decay():
+    axes = np.meshgrid(*[np.arange(n) - n // 2 for n in (40, 40, 40)], indexing="ij")
+    radius = np.sqrt(sum(axis**2 for axis in axes))
+    mask, ventricle = radius < 18, (np.abs(axes[0]) < 5) & (radius < 9)
+    decay = np.where(ventricle | (radius > 16), 2.0, 20.0)
+    times = [0.004, 0.02]
+    magnitude = np.stack([100 * np.exp(-decay * t) * mask for t in times], -1).astype(np.float32)
+    region = csf_region(magnitude, mask, (3.0, 3.0, 3.0), times)
+    assert region.any() and not (region & ~ventricle).any(), "fluid in the middle, not the fluid round the brain"
+    for wrong, text in ((magnitude[..., :1], "two echoes"), (magnitude * np.exp(-30 * np.array(times, np.float32)), "ml of fluid")):
+        with pytest.raises(ChiflowError, match=text):
+            csf_region(wrong, mask, (3.0, 3.0, 3.0), times[: wrong.shape[-1]])
+
+
+@pytest.mark.parametrize("told", [0.5, 2.0])
+def test_tv_finds_the_noise_itself(told):
+    _, field, mask = brain(OBLIQUE, noise=0.002)
+    right = invert("tv", field, mask, OBLIQUE, 0.002)
+    wrong = invert("tv", field, mask, OBLIQUE, told * 0.002)
+    assert wrong.parameters["SigmaPpm"] == pytest.approx(right.parameters["SigmaPpm"], rel=0.06)  # contraction 2^(0.42³) = 1.05
+    assert right.parameters["SigmaPpm"] == pytest.approx(0.002, rel=SIGMA_ERROR)
 
 
 @pytest.mark.parametrize("geometry", [AXIAL, OBLIQUE])
@@ -110,6 +153,6 @@ def test_tv_weighs_voxels_as_told():
     bad[14:18, 14:18, 20:23] = True
     spoiled = field + bad * 0.5
     weight = mask.float() * ~bad
-    with_weight = INVERSIONS["tv"](spoiled, mask, AXIAL, weight, 0.0005).numpy()
-    without = INVERSIONS["tv"](spoiled, mask, AXIAL, None, 0.0005).numpy()
+    with_weight = INVERSIONS["tv"](spoiled, mask, AXIAL, weight, 0.0005).chi.numpy()
+    without = INVERSIONS["tv"](spoiled, mask, AXIAL, None, 0.0005).chi.numpy()
     assert nrmse(with_weight, chi, mask.numpy()) < 0.3 * nrmse(without, chi, mask.numpy())

@@ -28,18 +28,21 @@ def test_choices_are_the_registries():
     from chiflow.background import BACKGROUND_METHODS
     from chiflow.fieldmap import FIELD_FITS
     from chiflow.gate import POLICIES
-    from chiflow.invert import INVERSIONS
+    from chiflow.invert import INVERSIONS, TOTAL_FIELD_INVERSIONS
+    from chiflow.invert.reference import REFERENCES
     from chiflow.mask.extract import BRAIN_EXTRACTIONS
     from chiflow.relax import RELAXATIONS
     from chiflow.unwrap import UNWRAPPINGS
 
     for name, stage, registry in (("unwrapping", "unwrap", UNWRAPPINGS), ("field_fit", "fieldmap", FIELD_FITS), ("brain_extraction", "mask", BRAIN_EXTRACTIONS),
-                                  ("background", "background", BACKGROUND_METHODS), ("inversion", "invert", INVERSIONS), ("relaxation", "relax", RELAXATIONS)):
+                                  ("background", "background", BACKGROUND_METHODS), ("inversion", "invert", INVERSIONS | TOTAL_FIELD_INVERSIONS), ("reference", "invert", REFERENCES), ("relaxation", "relax", RELAXATIONS)):
         assert set(RULES[name]["enum"]) == set(registry)
         signature = (ROOT / "bin" / f"{stage}.py").read_text(encoding="utf8")
         assert f'= "{RULES[name]["enum"][0]}",\n' in signature, "the first choice is the executable's default"
     assert RULES["unwrapping"]["enum"] == list(UNWRAPPINGS), "the order of the gate's fallback"
     assert set(RULES["gate"]["enum"]) == set(POLICIES)
+    told = (ROOT / "modules" / "params.nf").read_text(encoding="utf8")
+    assert f"return inversion in {list(TOTAL_FIELD_INVERSIONS)}\n" in told, "the engine knows which inversions need no local field"
 
 
 def test_every_parameter_is_used():
@@ -73,7 +76,7 @@ def test_all_that_is_wrong_is_told_at_once_before_any_task(engine, tmp_path):
         "error: --input: is missing",
         "error: --outdir: is missing",
         "error: --least_quality: 3 is outside 0 to 1",
-        "error: --background: 'vsarp' is none of vsharp, pdf, did you mean vsharp?",
+        "error: --background: 'vsarp' is none of vsharp, resharp, ismv, lbv, pdf, joint, did you mean vsharp?",
         "error: --queue: 'a b' does not have the form",
         "error: --account: '$(id)' does not have the form",
     ):

@@ -27,7 +27,7 @@ CALLS = {
     "mask": "--magnitude magnitude.nii --quality quality.nii --acquisition a.json --out mask.nii --out-brain brain.nii --method surface",
     "gate": "--phase unwrapped.nii --magnitude magnitude.nii --field field.nii --quality quality.nii --brain brain.nii --acquisition a.json --out gate.json",
     "background": "--field field.nii --mask mask.nii --acquisition a.json --noise noise.nii --field-unit hz --out local.nii --out-mask eroded.nii",
-    "invert": "--field local.nii --mask eroded.nii --acquisition a.json --noise noise.nii --noise-unit hz --out chi.nii --residual residual.nii",
+    "invert": "--field local.nii --mask eroded.nii --acquisition a.json --noise noise.nii --noise-unit hz --magnitude magnitude.nii --out chi.nii --residual residual.nii --ratio ratio.nii",
     "relax": "--magnitude magnitude.nii --mask mask.nii --acquisition a.json --out r2star.nii --s0 s0.nii --t2star t2star.nii",
     "swi": "--phase unwrapped.nii --magnitude magnitude.nii --mask mask.nii --acquisition a.json --out swi.nii --mip minip.nii "
     "--magnitude-out combined_magnitude.nii",

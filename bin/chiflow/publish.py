@@ -38,7 +38,8 @@ class Derivative:
 
 DERIVATIVES = {
     "chi.nii": Derivative("Chimap", "ppm", "Magnetic susceptibility", CHI_STAGES),
-    "residual.nii": Derivative("desc-residual_fieldmap", "ppm", "Field predicted by the susceptibility map minus the local field", CHI_STAGES),
+    "residual.nii": Derivative("desc-residual_fieldmap", "ppm", "Field predicted by the susceptibility map minus the field that was inverted", CHI_STAGES),
+    "ratio.nii": Derivative("desc-residualratio_fieldmap", "arbitrary", "The residual over the noise of the field in each voxel", CHI_STAGES),
     "local.nii": Derivative("desc-local_fieldmap", "ppm", "Local field: the total field without the background field", LOCAL_STAGES),
     "field.nii": Derivative("desc-total_fieldmap", "Hz", "Total field", FIELD_STAGES),
     "noise.nii": Derivative("desc-noise_fieldmap", "Hz", "Standard deviation of the total field", FIELD_STAGES),

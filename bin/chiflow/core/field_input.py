@@ -35,6 +35,10 @@ class FieldInput:
         volume[self.box] = part.cpu().numpy()
         return volume
 
+    def part(self, volume: np.ndarray) -> torch.Tensor:
+        """The box of a volume (X, Y, Z[, E]) on the grid of the input image, on the device of the field."""
+        return torch.from_numpy(np.ascontiguousarray(volume[self.box])).to(self.field.device)
+
 
 def load_field(field: Path, mask: Path, noise: Path | None, acquisition: Path, unit: str, device: torch.device,
                noise_unit: str | None = None) -> FieldInput:

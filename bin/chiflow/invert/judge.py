@@ -1,6 +1,6 @@
 """What every inversion is followed by: reference, residual and figures, the same for all methods.
 
-    residual = D χ − f;      χ ← χ − mean over the reference region
+    residual = D χ (+ the background that the method found) − f;      χ ← χ − mean over the reference region
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ import torch
 
 from chiflow.core.dipole import DipoleOperator
 from chiflow.core.geometry import Geometry
+from chiflow.invert.reference import Region
 from chiflow.invert.result import Susceptibility
 
 
@@ -25,17 +26,18 @@ class Inversion:
 
 
 def judged(found: Susceptibility, field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor, sigma_ppm: float,
-           region: torch.Tensor | None = None, region_name: str = "whole mask") -> Inversion:
+           region: Region | None = None) -> Inversion:
     """Reference the map of a method of INVERSIONS to the mean of a region (default: the mask), and compare what it predicts with the field."""
-    chi, region = found.chi, mask if region is None else region
-    residual = (DipoleOperator(geometry, device=field.device).forward(chi) - field) * mask
+    chi, region = found.chi, Region(mask, "whole mask") if region is None else region
+    explained = DipoleOperator(geometry, device=field.device).forward(chi)
+    residual = (explained - field + (0 if found.background is None else found.background)) * mask
     chi = (chi - chi[mask].mean()) * mask
     ratio = residual * weight / max(sigma_ppm, 1e-12)
-    reference, spread = chi[region].mean(), chi[region].std(correction=0)
+    reference, spread = chi[region.voxels].mean(), chi[region.voxels].std(correction=0)
     figures = {
-        "ReferenceMeanPpm": reference, "ReferenceSdPpm": spread, "ReferenceVoxels": region.sum(), "WholeMaskSdPpm": chi[mask].std(),
+        "ReferenceMeanPpm": reference, "ReferenceSdPpm": spread, "ReferenceVoxels": region.voxels.sum(), "WholeMaskSdPpm": chi[mask].std(),
         "FieldNoisePpm": sigma_ppm, "ResidualRmsPpm": residual[mask].square().mean().sqrt(), "ResidualToNoise": ratio[mask].square().mean().sqrt(),
         "ResidualToField": residual[mask].norm() / field[mask].norm().clamp(min=1e-20),
     }
-    parameters = found.parameters | {"Reference": f"mean of the {region_name}"}
+    parameters = found.parameters | {"Reference": f"mean of the {region.name}"}
     return Inversion((chi - reference) * mask, residual, ratio, parameters, {k: float(f"{float(v):.6g}") for k, v in figures.items()})

@@ -8,7 +8,11 @@ import torch
 
 @dataclass(frozen=True)
 class Susceptibility:
-    """chi (X, Y, Z) in ppm, 0 outside the mask, not yet referenced; parameters: what was set or chosen, for the record."""
+    """chi (X, Y, Z) in ppm, 0 outside the mask, not yet referenced; parameters: what was set or chosen, for the record.
+
+    background : (X, Y, Z) ppm, what a method explains by sources outside the mask, or None.
+    """
 
     chi: torch.Tensor
     parameters: dict[str, Any] = field(default_factory=dict)
+    background: torch.Tensor | None = None
