@@ -15,11 +15,11 @@ from chiflow.invert.spectral import cross_validated
 
 GEOMETRIES = [Geometry((31, 32, 33)), Geometry((36, 35, 19), (0.8, 0.8, 2.0), (0.0, math.sin(math.radians(25)), math.cos(math.radians(25)))),
               Geometry((33, 31, 32), b0=(0.0, math.sqrt(0.5), math.sqrt(0.5)))]
-PARAMETER = {"l2": ("lambda_", "Lambda"), "tkd": ("threshold", "Threshold"), "rts": ("mu_ppm", "MuPpm"), "hdqsm": ("lambda_ppm", "LambdaPpm")}
+PARAMETER = {"l2": ("lambda_", "Lambda"), "tkd": ("threshold", "Threshold"), "rts": ("mu_ppm", "MuPpm")}
 # error over the least error of a search, worst of all cases: measured × 1.1. The rule of the TV methods is made for brains, which have
 # texture; bodies of one value each bear three times the λ
-OVER_BEST = {"l2": 1.13, "tkd": 1.13, "rts": 1.8, "hdqsm": 1.8}
-METHODS = [name for name in PARAMETER if name in INVERSIONS]
+OVER_BEST = {"l2": 1.13, "tkd": 1.13, "rts": 1.8}
+METHODS = [*PARAMETER, "hdqsm"]
 
 
 def bodies(geometry, noise, seed=0):
@@ -37,7 +37,7 @@ def bodies(geometry, noise, seed=0):
 
 @pytest.mark.parametrize("noise", [0.0005, 0.003])
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=["axial", "anisotropic 25°", "45°"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", PARAMETER)
 def test_the_chosen_parameter_is_near_the_best_one(method, geometry, noise):
     chi, field, mask = bodies(geometry, noise)
     option, name = PARAMETER[method]
@@ -81,3 +81,13 @@ def test_rts_weighs_voxels_as_told():
     bad[14:18, 14:18, 20:23] = True
     error = lambda weight: nrmse(INVERSIONS["rts"](field + 0.5 * bad, mask, GEOMETRIES[0], weight, 0.0005).chi.numpy(), chi, mask.numpy())
     assert error(mask * ~bad * 1.0) < 0.3 * error(mask.float())
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=["axial", "anisotropic 25°", "45°"])
+def test_hdqsm_resists_outliers_where_tv_with_an_l2_term_does_not(geometry):
+    chi, field, mask = bodies(geometry, 0.001)
+    random = np.random.default_rng(1)
+    wrong = torch.from_numpy(random.random(field.shape) < 0.01) & mask
+    spoiled = field + wrong * 0.3 * torch.from_numpy(random.choice([-1.0, 1.0], field.shape).astype(np.float32))
+    error = lambda method, f: nrmse(INVERSIONS[method](f, mask, geometry, mask.float(), 0.001).chi.numpy(), chi, mask.numpy())
+    assert error("hdqsm", spoiled) < 0.72 * error("tv", spoiled)  # of 1 % wrong voxels; measured × 1.1

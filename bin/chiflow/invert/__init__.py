@@ -6,6 +6,7 @@ image whose edges may guide, in any unit, or None. What a method does not use it
 """
 
 from chiflow.invert.fansi import fansi
+from chiflow.invert.hdqsm import hdqsm
 from chiflow.invert.l2 import l2
 from chiflow.invert.medi import medi
 from chiflow.invert.ndi import ndi
@@ -14,5 +15,5 @@ from chiflow.invert.tfi import tfi
 from chiflow.invert.tkd import tkd
 from chiflow.invert.tv import tv
 
-INVERSIONS = {"tv": tv, "tkd": tkd, "l2": l2, "rts": rts, "fansi": fansi, "medi": medi, "ndi": ndi}
+INVERSIONS = {"tv": tv, "hdqsm": hdqsm, "tkd": tkd, "l2": l2, "rts": rts, "fansi": fansi, "medi": medi, "ndi": ndi}
 TOTAL_FIELD_INVERSIONS = {"tfi": tfi}  # of the total field: χ and the background in one step
