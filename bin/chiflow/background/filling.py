@@ -18,10 +18,11 @@ TOLERANCE = 1e-3
 def filled(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None, *,
            least_weight: float = LEAST_WEIGHT) -> torch.Tensor:
     """The field (X, Y, Z) in ppm in the mask, 0 outside, with voxels of a weight below `least_weight` filled from the others."""
-    if weight is None:
-        return field * mask
-    unknown = (mask & (weight < least_weight)).float()
-    known = torch.where(unknown > 0, torch.zeros_like(field), field) * mask
+    trusted = mask if weight is None else mask & (weight >= least_weight)
+    known = torch.where(trusted, field, torch.zeros_like(field))
+    if torch.equal(trusted, mask):
+        return known
+    unknown = (mask & ~trusted).float()
     right = -unknown * masked_laplacian(known, mask, geometry)
     filling, _ = conjugate_gradient(lambda x: unknown * masked_laplacian(x, mask, geometry), right, torch.zeros_like(field), ITERATIONS, TOLERANCE)
     return known + filling
