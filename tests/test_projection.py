@@ -38,6 +38,19 @@ def test_distance_counts_around_the_periodic_grid():
     assert distance[-1, 0, 0] == distance[10, 0, 0] == 1 and distance[0, -1, 0] == 2 and distance[0, 0, -2] == 3
 
 
+def test_the_margin_is_in_mm():
+    geometry = Geometry((8, 9, 10), (0.5, 1.0, 3.0))
+    fit = SourceFit(torch.zeros(geometry.shape), torch.ones(geometry.shape, dtype=torch.bool), geometry, None, margin_mm=6.0)
+    assert all(6.0 <= (p - n) * v < 9.0 for p, n, v in zip(fit.padded, geometry.shape, geometry.voxel_size))
+
+
+@each
+def test_the_weight_does_not_scale_the_local_field(method):
+    mask, field = ball(GEOMETRY, 12.0), outside_field(GEOMETRY) + inside_field(GEOMETRY)
+    plain, weighted = (METHODS[method](field, mask, GEOMETRY, weight, tolerance=1e-4).field for weight in (None, 0.5 * mask.float()))
+    assert (weighted - plain)[mask].norm() < 0.085 * plain[mask].norm()  # λ weighs twice as much: measured 0.077 × 1.1; a factor of 2 gives 0.5
+
+
 @each
 def test_the_solution_meets_the_normal_equations(method):
     mask, field = ball(GEOMETRY, 12.0), outside_field(GEOMETRY) + inside_field(GEOMETRY)
@@ -120,6 +133,13 @@ def test_lbv_does_without_bad_voxels(place):
     result = lbv(torch.where(bad, torch.tensor(float("nan")), field), mask, GEOMETRY, (mask & ~bad).float())
     assert not (result.mask & bad).any() and result.mask.sum() > 0.6 * mask.sum()
     assert result.field.abs().max() < 1e-3 * field[mask].abs().max()
+
+
+def test_the_polynomials_of_lbv_trust_a_voxel_as_its_weight_says():
+    mask, field = ball(GEOMETRY, 12.0), harmonic(GEOMETRY)
+    bad = ball(GEOMETRY, 4.0)
+    result = lbv(field + 1e3 * bad, mask, GEOMETRY, torch.where(bad, 1e-3, 1.0) * mask)
+    assert result.field[~bad].abs().max() < 1e-3 * field[mask].abs().max()
 
 
 def test_peeling_stops_at_reliable_voxels():

@@ -37,7 +37,8 @@ def lbv(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: tor
     """Local field in ppm in the mask without its boundary.
 
     field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. weight : (X, Y, Z) reliability. reliable : least weight of a boundary voxel.
-    peeled_mm : depth to which worse ones are peeled off. degree : of h, −1 for none. iterations : at most, on each grid. tolerance : of the residual, relative.
+    peeled_mm : depth to which worse ones are peeled off. degree : of h, −1 for none. iterations : at most, on each grid.
+    tolerance : of the residual, relative. Voxels of weight 0 are not in the mask returned. sigma_ppm is not used.
     """
     rimmed = lambda volume: F.pad(volume, (1,) * 6)
     weights = rimmed(mask.float() if weight is None else weight * mask)
