@@ -41,6 +41,7 @@ def fansi(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: t
     influence = lambda residual: problem.squared * torch.sinc(phase_rad / (torch.pi * rms) * residual).clamp(min=0)
     start = problem.fitted(1.0, torch.zeros_like(problem.field), START_ITERATIONS)
     sources, used = smoothed(problem, start, strength, STEP_PER_FIELD * rms, iterations, "FANSI", influence)
-    harmonic = problem.power(problem.forward((1 - problem.inside) * sources)) ** 0.5
-    parameters = {"LambdaPpm": strength, "SigmaPpm": sigma2**0.5, "HarmonicRmsPpm": harmonic, "ScaleRadPerPpm": phase_rad / rms, "Iterations": used}
-    return Susceptibility(sources[problem.kept] * mask, parameters)
+    harmonic = problem.forward((1 - problem.inside) * sources)
+    parameters = {"LambdaPpm": strength, "SigmaPpm": sigma2**0.5, "HarmonicRmsPpm": problem.power(harmonic) ** 0.5, "ScaleRadPerPpm": phase_rad / rms,
+                  "Iterations": used}
+    return Susceptibility(sources[problem.kept] * mask, parameters, harmonic[problem.kept] * mask)

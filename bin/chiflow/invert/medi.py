@@ -1,28 +1,27 @@
 """MEDI, morphology enabled dipole inversion: total variation that lets χ jump where the magnitude does.
 
-    min over χ   ½ ‖W (D χ − f)‖² + λ ‖M_G ∇χ‖₁,      λ = 0.09 σ,   σ² = σ_noise² + (0.1 rms f)²
+    min over χ   ½ ‖W (D χ − f)‖² + λ ‖M_G ∇χ‖₁,      λ = 0.09 σ,   σ² = σ_noise² + (0.05 rms f)²
 
-M_G is 0.1 on edges and 1 elsewhere. Edges are the 30 % largest |∇_a magnitude| in the mask, each axis a for itself, and the border of
-the mask. The paper has 0 there: the noise of a noisy field then goes through the edges, and costs 8 % of the error at σ = rms f / 2.
+M_G is 0.1 on edges and 1 elsewhere. Edges are the 30 % largest |∇_a magnitude| in the mask, of all axes a together, and the border of the
+mask. The paper has 0 there: the noise of a noisy field then goes through the edges, and costs 8 % of the error at σ = rms f / 2.
 
-ADMM with M_G ∇χ split off, penalty ρ = λ / (3 rms f), and the χ step solved by conjugate gradients on D W² D + ρ ∇ᵀ M_G² ∇. Where tv.py
-stands for the model's error with a larger σ, the edges do it here: a smaller one is the better. All rules scale with the field, so χ is
-homogeneous in (f, σ).
+ADMM with M_G ∇χ split off, penalty ρ = λ / (3 rms f), and the χ step solved by conjugate gradients on D W² D + ρ ∇ᵀ M_G² ∇.
+All rules scale with the field, so χ is homogeneous in (f, σ).
 
 References: Liu 2012 (10.1016/j.neuroimage.2011.08.082), Liu 2012 (10.1002/mrm.22816).
 """
 
 import torch
 
-from chiflow.core.gradient import gradient, gradient_adjoint
 from chiflow.core.geometry import Geometry
+from chiflow.core.gradient import gradient, gradient_adjoint
 from chiflow.core.progress import progress
 from chiflow.core.solvers import conjugate_gradient, soft_threshold
 from chiflow.invert.problem import RIM, MaskedProblem, rimmed
 from chiflow.invert.result import Susceptibility
 
 LAMBDA_PER_SIGMA = 0.09
-MODEL_ERROR = 0.1
+MODEL_ERROR = 0.05
 EDGES = 0.3
 EDGE_WEIGHT = 0.1
 STEP_PER_FIELD = 3.0  # λ/ρ in units of the field's root mean square
@@ -65,17 +64,15 @@ def solved(problem: MaskedProblem, chi: torch.Tensor, morphology: torch.Tensor, 
     slope = lambda x: morphology * gradient(x, size)
     back = lambda g: penalty * problem.inside * gradient_adjoint(morphology * g, size)
     normal = lambda x: problem.normal(x) + back(slope(x))
-    split, dual = slope(chi), torch.zeros_like(morphology)
-    right = problem.data + back(split)
+    dual = torch.zeros_like(morphology)
+    right = problem.data
     residual = right - normal(chi)
     for used in progress(range(1, iterations + 1), "MEDI"):
-        before = chi
-        chi, residual = conjugate_gradient(normal, right, chi, INNER_ITERATIONS, residual=residual)
-        if (chi - before).norm() <= LEAST_CHANGE * chi.norm():
-            break
         dual = slope(chi) + dual
         split = soft_threshold(dual, step)
         dual = dual - split
-        previous, right = right, problem.data + back(split - dual)
-        residual = residual + right - previous
+        before, previous, right = chi, right, problem.data + back(split - dual)
+        chi, residual = conjugate_gradient(normal, right, chi, INNER_ITERATIONS, residual=residual + right - previous)
+        if (chi - before).norm() <= LEAST_CHANGE * chi.norm():
+            break
     return chi, used

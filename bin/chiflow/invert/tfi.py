@@ -3,7 +3,7 @@
     min over χ everywhere   ½ ‖W (D χ − f)‖² + λ ‖M ∇χ‖₁,      λ = 0.09 σ,   σ² = σ_noise² + (0.1 rms f_l)²
 
 f is the total field, W and M are 0 outside the mask, χ is free on a grid with room around it. The sources outside are a hundred times
-stronger than those inside; the paper scales them by a preconditioner of 30 and needs some 300 steps. Here they go first and alone (30
+stronger than those inside; the paper scales them by a preconditioner of 30 and needs some 300 steps. Here they go first and alone (60
 steps; f_l = f − D χ_outside then has the size of a local field), then 20 steps on everything, both by conjugate gradients, whose early end regularises
 what is outside; then ADMM with M ∇χ split off, penalty ρ = λ / (3 rms f_l). χ is homogeneous in (f, σ).
 
@@ -22,13 +22,13 @@ from chiflow.core.progress import progress
 from chiflow.core.solvers import conjugate_gradient, soft_threshold
 from chiflow.invert.result import Susceptibility
 
-PADDING = 1.5  # room for sources around the mask; the grid is periodic, so it lies on all sides
+PADDING = 1.25  # room for sources around the mask; the grid is periodic, so it lies on all sides
 LAMBDA_PER_SIGMA = 0.09
 MODEL_ERROR = 0.1
-OUTSIDE_ITERATIONS = 30
+OUTSIDE_ITERATIONS = 60
 START_ITERATIONS = 20
 ITERATIONS = 25
-INNER_ITERATIONS = 3
+INNER_ITERATIONS = 6
 STEP_PER_FIELD = 3.0  # λ/ρ in units of the local field's root mean square
 LEAST_CHANGE = 0.005  # of χ in the mask in one iteration
 
@@ -91,8 +91,10 @@ def tfi(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: tor
     strength = LAMBDA_PER_SIGMA * sigma2**0.5 if lambda_ppm is None else lambda_ppm
     start = problem.fitted(1.0, outside, START_ITERATIONS)
     chi, used = smoothed(problem, start, strength, STEP_PER_FIELD * max(local, 1e-20) ** 0.5, iterations, "TFI")
-    left = problem.power(problem.field - problem.forward(chi)) ** 0.5
-    return Susceptibility(chi[problem.kept] * mask, {"LambdaPpm": strength, "SigmaPpm": sigma2**0.5, "Iterations": used, "ResidualPpm": left})
+    background = problem.forward((1 - problem.inside) * chi)
+    left = problem.power(problem.field - background - problem.forward(problem.inside * chi)) ** 0.5
+    parameters = {"LambdaPpm": strength, "SigmaPpm": sigma2**0.5, "Iterations": used, "ResidualPpm": left}
+    return Susceptibility(chi[problem.kept] * mask, parameters, background[problem.kept] * mask)
 
 
 def smoothed(problem: SourceProblem, chi: torch.Tensor, strength: float, step: float, iterations: int, name: str,
@@ -100,8 +102,11 @@ def smoothed(problem: SourceProblem, chi: torch.Tensor, strength: float, step: f
     """χ by ADMM, and the iterations it took; strength : λ in ppm, step : λ/ρ in ppm; reweighted : W² of a residual f − D χ, by default W² stays."""
     penalty, squared = strength / step, problem.squared
     normal = lambda x: problem.forward(squared * problem.forward(x)) + penalty * problem.slope_adjoint(problem.slope(x))
-    split, dual = problem.slope(chi), 0.0
+    dual = 0.0
     for used in progress(range(1, iterations + 1), name):
+        dual = problem.slope(chi) + dual
+        split = soft_threshold(dual, step)
+        dual = dual - split
         before, misfit = chi, problem.field - problem.forward(chi)
         if reweighted is not None:
             squared = reweighted(misfit)
@@ -109,7 +114,4 @@ def smoothed(problem: SourceProblem, chi: torch.Tensor, strength: float, step: f
         chi, _ = conjugate_gradient(normal, residual, chi, INNER_ITERATIONS, residual=residual)
         if (problem.inside * (chi - before)).norm() <= LEAST_CHANGE * (problem.inside * chi).norm():
             break
-        dual = problem.slope(chi) + dual
-        split = soft_threshold(dual, step)
-        dual = dual - split
     return chi, used
