@@ -495,6 +495,7 @@ BAD = {
                           "echo-1_part-mag.*MagneticFieldStrength .T. or ImagingFrequency .MHz. is missing"),
     "frequency in Hz": (lambda b: b.sidecar(1, "mag", {"ImagingFrequency": 123.2e6}), "echo-1_part-mag.*ImagingFrequency.*not the proton frequency"),
     "field strength in gauss": (lambda b: b.sidecar(1, "mag", {"MagneticFieldStrength": 30000}), "echo-1_part-mag.*not the proton frequency"),
+    "slices far apart": (lambda b: b.sidecar(1, "mag", {"SliceThickness": 2, "SpacingBetweenSlices": 5}), "echo-1_part-mag.*slices of 2 mm lie 5 mm apart"),
     "missing phase": (lambda b: b.path(2, "phase").unlink(), "echo-2_part-mag.*echo 2 has no phase image"),
     "missing magnitude": (lambda b: b.path(3, "mag").unlink(), "echo-3_part-phase.*echo 3 has no mag image"),
     "no phase at all": (lambda b: [b.path(e, "phase").unlink() for e in (1, 2, 3)], "echo-1_part-mag.*no part-phase image beside it"),
@@ -517,6 +518,13 @@ def test_bad_input_is_named(bids, spoil, said):
     spoil(bids.polar())
     with pytest.raises(ChiflowError, match=said):
         bids.take_in()
+
+
+@pytest.mark.parametrize("thickness, spacing, warned", [(2, 2, 0), (2, 1, 0), (2, 2.4, 1), (1.99, 2, 0)])
+def test_gaps_between_slices_are_told(bids, thickness, spacing, warned):
+    bids.polar()
+    bids.sidecar(1, "mag", {"SliceThickness": thickness, "SpacingBetweenSlices": spacing})
+    assert len([w for w in bids.take_in().acquisition.warnings if "apart" in w]) == warned
 
 
 @pytest.fixture

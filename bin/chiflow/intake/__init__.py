@@ -9,7 +9,7 @@ import numpy as np
 from chiflow.core.bids import require_run_id
 from chiflow.core.contracts import Acquisition
 from chiflow.core.geometry import geometry_of
-from chiflow.intake.acquired import acquired
+from chiflow.intake.acquired import acquired, gap_warnings
 from chiflow.intake.coils import Coils
 from chiflow.intake.place import placed
 from chiflow.intake.sign import sign_of
@@ -69,7 +69,7 @@ def take_in(files: list[Path], inherited: list[Path], run: str, sign: str = "aut
             "SignReason": reason,
             "FlippedSlices": "none" if axis is None else f"every other one along {'ijk'[axis]}",
         },
-        "Warnings": sources.warnings + warnings,
+        "Warnings": sources.warnings + gap_warnings(sources.all[0]) + warnings,
         "Sources": sorted({source.path.name for source in sources.all}),
     }
     return Scan(coils, axis, factor, affine, Acquisition.model_validate(facts))

@@ -6,6 +6,7 @@ from chiflow.core.units import larmor_frequency_mhz
 from chiflow.intake.sources import SAME_TIME_S, Source, Sources
 
 FREQUENCY_TOLERANCE = 0.1  # a "3 T" runs 3.6 % below its name; more than a tenth is another unit or another nucleus
+WIDEST_GAP, NO_GAP = 0.5, 0.03  # share of the distance between slices that lies between them, unmeasured
 CARRIED_KEYS = """
     Manufacturer ManufacturersModelName SoftwareVersions MRAcquisitionType ScanningSequence SequenceVariant ScanOptions SequenceName
     PulseSequenceType ProtocolName SeriesDescription RepetitionTime FlipAngle PixelBandwidth PhaseEncodingDirection ReceiveCoilName
@@ -23,6 +24,17 @@ def acquired(sources: Sources) -> dict:
     times = _difference_times(first, second[0]) if sources.kind == "difference" else _echo_times(sources)
     facts = times | {"PhaseKind": sources.kind, "Coils": len(sources.coils)} | _field(first[0], sources.all)
     return facts | {key: first[0].sidecar[key] for key in CARRIED_KEYS if first[0].sidecar.get(key) is not None}
+
+
+def gap_warnings(source: Source) -> list[str]:
+    """A line when slices lie apart; the field between them is unknown. Raises ChiflowError when more than half of the head is unmeasured."""
+    thickness, spacing = (_number(source, key) for key in ("SliceThickness", "SpacingBetweenSlices"))
+    if not thickness or not spacing or spacing <= 0 or (gap := 1 - thickness / spacing) <= NO_GAP:
+        return []
+    text = f"slices of {thickness:g} mm lie {spacing:g} mm apart"
+    if gap > WIDEST_GAP:
+        raise ChiflowError(f"{source.path}: {text}: a field map needs slices without gaps (SliceThickness, SpacingBetweenSlices)")
+    return [f"{text}: the gaps are taken to be like the slices, χ of what is thinner than the distance is not quantitative"]
 
 
 def _echo_times(sources: Sources) -> dict:
