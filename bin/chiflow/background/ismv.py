@@ -17,7 +17,7 @@ from chiflow.background.spheres import SphereDeviation, last_of
 from chiflow.core.geometry import Geometry
 from chiflow.core.solvers import conjugate_gradient_steps
 
-RADIUS_MM = 5.0
+RADIUS_MM = 4.5
 ITERATIONS = 100
 TOLERANCE = 1e-3
 
