@@ -5,7 +5,7 @@
 
 It is the expected background when χ is Gaussian with those deviations (ppm, up to a common factor, which cancels). Projection on outside
 sources alone (PDF) takes away whatever of the local field looks harmonic near the rim; here inside sources compete for it. On simulated heads
-the error is flat around the constants: P inside from 0.015 to 0.03 and λ from 0.001 to 0.005 change it by one point in 25, with noise of
+the error is flat around the constants: P inside from 0.015 to 0.03 and λ from 0.0003 to 0.003 change it by one point in 30, with noise of
 0.001 to 0.005 ppm.
 
 References: Liu 2011 (10.1002/nbm.1670) for the projection, Chatnuntawech 2017 (10.1002/nbm.3570) for one fit of both.
