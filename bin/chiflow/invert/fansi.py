@@ -3,8 +3,9 @@
     min over χ, φ_h   1/(2 s²) ‖W (exp(i s (D χ + φ_h)) − exp(i s f))‖² + λ ‖M ∇χ‖₁,      s = 0.2 / rms f,      λ = 0.09 σ
 
 φ_h is harmonic in the mask, φ_h = D q with sources q outside: where the paper penalises ∇²φ_h in the mask, here it is 0 by construction. On a
-simulated head (2 mm) three quarters of the power that V-SHARP leaves is of this kind: NRMSE falls from 45 % (TV) to 36 %. On a true local field the
-freedom costs: 14 % becomes 25 %. Sources inside and outside are solved for at once (tfi.py), by ADMM with M ∇χ split off. M is 0 outside the mask; σ² = σ_noise² + (0.1 rms f)².
+simulated head (2 mm) three quarters of the power that V-SHARP leaves is of this kind: NRMSE falls from 45 % (TV) to 36 %. On a true local
+field the freedom costs: 14 % becomes 25 %. Sources inside and outside are solved for at once (tfi.py), by ADMM with M ∇χ split off. M is 0
+outside the mask; σ² = σ_noise² + (0.1 rms f)².
 
 The gradient of the data term is D W² sin(s r) / s of the residual r = D χ + φ_h − f, that of a quadratic term with the weight W² sinc(s r),
 set anew in every iteration. All rules scale with the field, so χ is homogeneous in (f, σ).
@@ -28,7 +29,8 @@ ITERATIONS = 25
 
 
 def fansi(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 1e-3,
-          magnitude: torch.Tensor | None = None, *, lambda_ppm: float | None = None, phase_rad: float = PHASE_RAD, iterations: int = ITERATIONS) -> Susceptibility:
+          magnitude: torch.Tensor | None = None, *, lambda_ppm: float | None = None, phase_rad: float = PHASE_RAD,
+          iterations: int = ITERATIONS) -> Susceptibility:
     """χ in ppm with λ.
 
     field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. weight : (X, Y, Z) W. sigma_ppm : noise of the field. lambda_ppm : λ, by the rule when None.

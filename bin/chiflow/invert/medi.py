@@ -31,7 +31,8 @@ LEAST_CHANGE = 0.005  # of χ in one iteration
 
 
 def medi(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 1e-3,
-         magnitude: torch.Tensor | None = None, *, lambda_ppm: float | None = None, edges: float = EDGES, iterations: int = ITERATIONS) -> Susceptibility:
+         magnitude: torch.Tensor | None = None, *, lambda_ppm: float | None = None, edges: float = EDGES,
+         iterations: int = ITERATIONS) -> Susceptibility:
     """χ in ppm with λ; without a magnitude the only edge is the border of the mask.
 
     field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. weight : (X, Y, Z) W. sigma_ppm : noise of the field. magnitude : (X, Y, Z), any unit.
@@ -58,7 +59,8 @@ def edge_weight(inside: torch.Tensor, magnitude: torch.Tensor | None, voxel_size
     return torch.where(smooth, 1.0, EDGE_WEIGHT)
 
 
-def solved(problem: MaskedProblem, chi: torch.Tensor, morphology: torch.Tensor, penalty: float, step: float, iterations: int) -> tuple[torch.Tensor, int]:
+def solved(problem: MaskedProblem, chi: torch.Tensor, morphology: torch.Tensor, penalty: float, step: float,
+           iterations: int) -> tuple[torch.Tensor, int]:
     """ADMM from a χ in the rim, and the iterations it took; penalty : ρ, step : λ/ρ in ppm."""
     size = problem.geometry.voxel_size
     slope = lambda x: morphology * gradient(x, size)

@@ -26,7 +26,8 @@ LEAST_CHANGE = 0.01  # of χ in one iteration
 
 
 def ndi(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 1e-3,
-        magnitude: torch.Tensor | None = None, *, ridge: float | None = None, phase_rad: float = PHASE_RAD, iterations: int = ITERATIONS) -> Susceptibility:
+        magnitude: torch.Tensor | None = None, *, ridge: float | None = None, phase_rad: float = PHASE_RAD,
+        iterations: int = ITERATIONS) -> Susceptibility:
     """χ in ppm with λ.
 
     field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. weight : (X, Y, Z) W. sigma_ppm : noise of the field. ridge : λ, by the rule when None.

@@ -78,7 +78,8 @@ class SourceProblem:
 
 
 def tfi(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 1e-3,
-        magnitude: torch.Tensor | None = None, *, lambda_ppm: float | None = None, padding: float = PADDING, iterations: int = ITERATIONS) -> Susceptibility:
+        magnitude: torch.Tensor | None = None, *, lambda_ppm: float | None = None, padding: float = PADDING,
+        iterations: int = ITERATIONS) -> Susceptibility:
     """χ in ppm with λ, of the total field.
 
     field : (X, Y, Z) ppm, background not removed. mask : (X, Y, Z) bool. weight : (X, Y, Z) W. sigma_ppm : noise of the field. lambda_ppm : λ,
