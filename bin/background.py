@@ -20,7 +20,7 @@ def main(
     noise: NoiseFile = None,
     field_unit: FieldUnit = "ppm",
     out_mask: Annotated[Path | None, typer.Option(help="Output: the mask that is left (default: OUT with _mask before .nii).")] = None,
-    method: Annotated[str, typer.Option(help=f"One of: {', '.join(BACKGROUND_METHODS)}.")] = "vsharp",
+    method: Annotated[str, typer.Option(help=f"One of: {', '.join(BACKGROUND_METHODS)}.")] = "joint",
     device: Device = "auto",
 ) -> None:
     """Remove the background field: total field in, local field in ppm out, with the mask it holds in."""

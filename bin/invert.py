@@ -29,7 +29,7 @@ def main(
     magnitude: Annotated[Path | None, typer.Option(help="4D magnitude, one echo after the other: edges for medi, fluid for --reference csf.")] = None,
     residual: Annotated[Path | None, typer.Option(help="Output: what χ leaves unexplained, D χ − field, in ppm.")] = None,
     ratio: Annotated[Path | None, typer.Option(help="Output: the residual over the noise of the field in each voxel.")] = None,
-    method: Annotated[str, typer.Option(help=METHODS_HELP)] = "tv",
+    method: Annotated[str, typer.Option(help=METHODS_HELP)] = "fansi",
     reference: Annotated[str, typer.Option(help=REFERENCE_HELP)] = "mask",
     reference_region: Annotated[Path | None, typer.Option(help="Your own region: a mask, or labels with --reference-label.")] = None,
     reference_label: Annotated[int | None, typer.Option(help="The label in --reference-region to take; without it all above 0.")] = None,

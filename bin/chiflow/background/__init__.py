@@ -11,4 +11,4 @@ from chiflow.background.pdf import pdf
 from chiflow.background.resharp import resharp
 from chiflow.background.vsharp import vsharp
 
-BACKGROUND_METHODS = {"vsharp": vsharp, "resharp": resharp, "ismv": ismv, "lbv": lbv, "pdf": pdf, "joint": joint}
+BACKGROUND_METHODS = {"joint": joint, "vsharp": vsharp, "pdf": pdf, "lbv": lbv, "resharp": resharp, "ismv": ismv}

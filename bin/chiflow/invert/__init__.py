@@ -15,5 +15,5 @@ from chiflow.invert.tfi import tfi
 from chiflow.invert.tkd import tkd
 from chiflow.invert.tv import tv
 
-INVERSIONS = {"tv": tv, "hdqsm": hdqsm, "tkd": tkd, "l2": l2, "rts": rts, "fansi": fansi, "medi": medi, "ndi": ndi}
+INVERSIONS = {"fansi": fansi, "tv": tv, "medi": medi, "hdqsm": hdqsm, "rts": rts, "ndi": ndi, "l2": l2, "tkd": tkd}
 TOTAL_FIELD_INVERSIONS = {"tfi": tfi}  # of the total field: χ and the background in one step

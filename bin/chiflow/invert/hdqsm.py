@@ -43,7 +43,7 @@ def hdqsm(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: t
     robust(search, max(rms, 1e-12), max(rms, 1e-12) / sigma * lambda_for(sigma, rms), l1_iterations)
     for iteration in progress(range(l2_iterations), "HD-QSM, L2"):
         if iteration in REFINED_AT:
-            sigma = refine(problem, search.chi, sigma)
+            sigma = refine(problem, search.chi, sigma, rms, lambda_for(sigma, rms))
             search.take(lambda_for(sigma, rms) if lambda_ppm is None else lambda_ppm)
         search.iterate()
     found = {"LambdaPpm": search.strength, "SigmaPpm": sigma, "L1Iterations": l1_iterations, "L2Iterations": l2_iterations}

@@ -15,8 +15,6 @@ Reference: Liu 2013 (10.1002/mrm.24272) for the weights.
 
 import torch
 
-from chiflow.invert.problem import MaskedProblem
-
 LAMBDA_AT_NO_NOISE, LAMBDA_PER_NOISE = 0.03, 0.08
 MISFIT_SHARE, MISFIT_LAMBDA, MISFIT_POWER = 0.70, 0.045, 0.42
 OUTLIER = 3.0
@@ -34,14 +32,13 @@ def lambda_for(sigma_ppm: float, rms_ppm: float) -> float:
     return (LAMBDA_AT_NO_NOISE + LAMBDA_PER_NOISE * sigma_ppm / max(rms_ppm, 1e-12)) * sigma_ppm
 
 
-def refine(problem: MaskedProblem, chi: torch.Tensor, sigma_ppm: float) -> float:
-    """σ in ppm from the misfit of χ, which was found with lambda_for(sigma_ppm); weighs the problem's voxels by how well they fit."""
-    rms = problem.power**0.5
+def refine(problem, chi: torch.Tensor, sigma_ppm: float, rms_ppm: float, lambda_ppm: float) -> float:
+    """σ in ppm from the misfit of χ, which was found with λ; weighs the voxels of a MaskedProblem or SourceProblem by how well they fit."""
     misfit = problem.forward(chi) - problem.field
     told = problem.reliability
     error = (told * misfit).abs()
     typical = MAD_TO_SIGMA * error[told > 0].median()
     problem.weigh(told * (OUTLIER * typical / error.clamp(min=1e-20)).clamp(max=1))
     left = float((problem.squared * misfit**2)[told > 0].mean() ** 0.5)
-    share = MISFIT_SHARE * (lambda_for(sigma_ppm, rms) / sigma_ppm / MISFIT_LAMBDA) ** MISFIT_POWER
-    return within(left / share, rms)
+    share = MISFIT_SHARE * (lambda_ppm / sigma_ppm / MISFIT_LAMBDA) ** MISFIT_POWER
+    return within(left / share, rms_ppm)

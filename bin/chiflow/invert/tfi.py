@@ -10,12 +10,10 @@ regularises what is outside; then ADMM with M ∇χ split off, penalty ρ = λ /
 Reference: Liu 2017 (10.1002/mrm.26331).
 """
 
-from collections.abc import Callable
-
 import torch
 
 from chiflow.core.dipole import dipole_kernel
-from chiflow.core.fourier import filtered, padded_shape
+from chiflow.core.fourier import inverse, padded_shape, transform
 from chiflow.core.geometry import Geometry
 from chiflow.core.gradient import gradient, gradient_adjoint
 from chiflow.core.progress import progress
@@ -36,7 +34,7 @@ LEAST_CHANGE = 0.005  # of χ in the mask in one iteration
 class SourceProblem:
     """The masked data term of sources inside and outside the mask, on a periodic grid with room around it, and ∇ within the mask.
 
-    inside : the mask, float. squared : W². field : f. All tensors have the shape of the grid, the volume in its low corner.
+    inside : the mask, float. reliability : W as given. squared : W² as used. field : f. All tensors have the shape of the grid, the volume in its low corner.
     """
 
     def __init__(self, field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None, padding: float):
@@ -44,7 +42,8 @@ class SourceProblem:
         self.shape = padded_shape(geometry.shape, padding)
         self.dipole = dipole_kernel(geometry, self.shape, field.device)
         self.inside = self.placed(mask.float())
-        self.squared = self.inside if weight is None else self.placed(weight * mask) ** 2
+        self.reliability = self.inside if weight is None else self.placed(weight * mask)
+        self.weigh(self.reliability)
         self.field = self.placed(field)
         self.both = torch.stack([self.inside * torch.roll(self.inside, -1, axis) for axis in range(3)])
 
@@ -54,9 +53,24 @@ class SourceProblem:
         result[self.kept] = volume
         return result
 
+    def weigh(self, weight: torch.Tensor) -> None:
+        """Take other weights W."""
+        self.squared = weight**2
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """D x, its own adjoint."""
-        return filtered(x, self.dipole, self.shape)
+        """D x in the volume, 0 around it."""
+        return self.placed(self._seen(x))
+
+    def adjoint(self, field: torch.Tensor) -> torch.Tensor:
+        """Dᵀ of a field that is 0 around the volume."""
+        return inverse(self.dipole * transform(field[self.kept], self.shape), self.shape, self.shape)
+
+    def normal(self, x: torch.Tensor, squared: torch.Tensor) -> torch.Tensor:
+        """Dᵀ W² D x."""
+        return inverse(self.dipole * transform(squared[self.kept] * self._seen(x), self.shape), self.shape, self.shape)
+
+    def _seen(self, x: torch.Tensor) -> torch.Tensor:
+        return inverse(self.dipole * transform(x, self.shape), self.shape, tuple(part.stop for part in self.kept))
 
     def slope(self, x: torch.Tensor) -> torch.Tensor:
         """M ∇x."""
@@ -68,8 +82,8 @@ class SourceProblem:
 
     def fitted(self, where: torch.Tensor | float, start: torch.Tensor, iterations: int) -> torch.Tensor:
         """χ after conjugate gradient steps on the data term with sources where `where` is 1."""
-        normal = lambda x: where * self.forward(self.squared * self.forward(x))
-        right = where * self.forward(self.squared * (self.field - self.forward(start)))
+        normal = lambda x: where * self.normal(x, self.squared)
+        right = where * self.adjoint(self.squared * (self.field - self.forward(start)))
         return start + conjugate_gradient(normal, right, torch.zeros_like(start), iterations)[0]
 
     def power(self, values: torch.Tensor) -> float:
@@ -91,28 +105,34 @@ def tfi(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: tor
     sigma2 = sigma_ppm**2 + MODEL_ERROR**2 * local
     strength = LAMBDA_PER_SIGMA * sigma2**0.5 if lambda_ppm is None else lambda_ppm
     start = problem.fitted(1.0, outside, START_ITERATIONS)
-    chi, used = smoothed(problem, start, strength, STEP_PER_FIELD * max(local, 1e-20) ** 0.5, iterations, "TFI")
+    search = SourceSearch(problem, start, STEP_PER_FIELD * max(local, 1e-20) ** 0.5)
+    for used in progress(range(1, iterations + 1), "TFI"):
+        if search.iterate(strength, problem.squared):
+            break
+    chi = search.chi
     background = problem.forward((1 - problem.inside) * chi)
     left = problem.power(problem.field - background - problem.forward(problem.inside * chi)) ** 0.5
     parameters = {"LambdaPpm": strength, "SigmaPpm": sigma2**0.5, "Iterations": used, "ResidualPpm": left}
     return Susceptibility(chi[problem.kept] * mask, parameters, background[problem.kept] * mask)
 
 
-def smoothed(problem: SourceProblem, chi: torch.Tensor, strength: float, step: float, iterations: int, name: str,
-             reweighted: Callable[[torch.Tensor], torch.Tensor] | None = None) -> tuple[torch.Tensor, int]:
-    """χ by ADMM, and the iterations it took; strength : λ in ppm, step : λ/ρ in ppm; reweighted : W² of a residual f − D χ, by default W² stays."""
-    penalty, squared = strength / step, problem.squared
-    normal = lambda x: problem.forward(squared * problem.forward(x)) + penalty * problem.slope_adjoint(problem.slope(x))
-    dual = 0.0
-    for used in progress(range(1, iterations + 1), name):
-        dual = problem.slope(chi) + dual
-        split = soft_threshold(dual, step)
-        dual = dual - split
-        before, misfit = chi, problem.field - problem.forward(chi)
-        if reweighted is not None:
-            squared = reweighted(misfit)
-        residual = problem.forward(squared * misfit) + penalty * problem.slope_adjoint(split - dual - problem.slope(chi))
-        chi, _ = conjugate_gradient(normal, residual, chi, INNER_ITERATIONS, residual=residual)
-        if (problem.inside * (chi - before)).norm() <= LEAST_CHANGE * (problem.inside * chi).norm():
-            break
-    return chi, used
+class SourceSearch:
+    """The state of ADMM: chi on the problem's grid, M ∇χ split off, and the scaled dual. step : λ/ρ in ppm."""
+
+    def __init__(self, problem: SourceProblem, chi: torch.Tensor, step: float):
+        self.problem, self.chi, self.step = problem, chi, step
+        self.dual = torch.zeros_like(problem.both)
+
+    def iterate(self, strength: float, squared: torch.Tensor, ridge: float = 0.0) -> bool:
+        """One step with λ = strength (ppm), W² = squared and ridge ‖χ‖² outside the mask; whether χ in the mask has settled."""
+        problem, penalty, free = self.problem, strength / self.step, ridge * (1 - self.problem.inside)
+        slope = problem.slope(self.chi)
+        moved = slope + self.dual
+        split = soft_threshold(moved, self.step)
+        self.dual = moved - split
+        normal = lambda x: problem.normal(x, squared) + penalty * problem.slope_adjoint(problem.slope(x)) + free * x
+        left = problem.adjoint(squared * (problem.field - problem.forward(self.chi)))
+        right = left + penalty * problem.slope_adjoint(split - self.dual - slope) - free * self.chi
+        before = self.chi
+        self.chi, _ = conjugate_gradient(normal, right, self.chi, INNER_ITERATIONS, residual=right)
+        return bool((problem.inside * (self.chi - before)).norm() <= LEAST_CHANGE * (problem.inside * self.chi).norm())

@@ -39,7 +39,7 @@ def tv(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torc
     search.take(lambda_for(sigma, rms) if lambda_ppm is None else lambda_ppm)
     for iteration in progress(range(iterations), "TV"):
         if iteration in REFINED_AT:
-            sigma = refine(problem, search.chi, sigma)
+            sigma = refine(problem, search.chi, sigma, rms, search.strength)
             search.take(lambda_for(sigma, rms) if lambda_ppm is None else lambda_ppm)
         search.iterate()
     return Susceptibility(search.chi[RIM] * mask, {"LambdaPpm": search.strength, "SigmaPpm": sigma, "Iterations": iterations})
