@@ -116,10 +116,11 @@ def test_an_edit_in_a_room_reruns_its_stage_and_what_follows(engine, bids, first
 
 
 def test_an_option_reruns_its_stage_and_what_follows(engine, bids, first, ids):
-    again = engine.run("--input", bids, "--inversion", "tkd", "-resume", out=first.out)
+    again = engine.run("--input", bids, "--inversion", "tfi", "-resume", out=first.out)
     assert again.tasks("COMPLETED") == {(stage, run) for stage in ("INVERT", "PUBLISH") for run in ids}, again.said
     sidecar = json.loads(next(first.out.glob("sub-01/**/*_Chimap.json")).read_text())
-    assert sidecar["Processing"][-1]["Method"] == "tkd"
+    assert sidecar["Processing"][-1]["Method"] == "tfi"
+    assert "background" not in [stage["Stage"] for stage in sidecar["Processing"]], "it takes the total field"
 
 
 def test_a_failed_side_branch_costs_no_susceptibility_map(engine, bids, first, ids):
