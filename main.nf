@@ -1,7 +1,7 @@
 #!/usr/bin/env nextflow
 // chiflow: DICOM or BIDS multi-echo gradient-echo MRI to quantitative susceptibility maps, all runs in parallel.
 
-include { helpText ; checkedParams ; unwrappings } from './modules/params'
+include { helpText ; checkedParams ; unwrappings ; isOfTotalField } from './modules/params'
 include { inputFolder ; outputFolder ; privateFolder } from './modules/folders'
 include { isBids ; bidsRuns ; masksIn ; maskOf } from './modules/bids'
 include { writeParams ; writeVersions ; writeTable ; writeVerdicts ; keepAside ; summary } from './modules/summary'
@@ -36,9 +36,9 @@ workflow SUSCEPTIBILITY {
     ch_field = FIELDS.out.field
     ch_mask = FIELDS.out.mask
 
-    ch_scan = ch_acquisition.join(ch_magnitude)
-    SOURCE(ch_field, ch_mask, ch_scan, options.inversion, references)
-    TIGHT_SOURCE(ch_field, FIELDS.out.tight, ch_scan, options.inversion, references)
+    ch_scan = ch_acquisition.join(ch_magnitude).map { meta, acquisition, magnitude -> [meta, acquisition, magnitude, maskOf(references, meta.id)] }
+    SOURCE(ch_field, ch_mask, ch_scan, isOfTotalField(options.inversion))
+    TIGHT_SOURCE(ch_field, FIELDS.out.tight, ch_scan, isOfTotalField(options.inversion))
     TWOPASS(SOURCE.out.chi.join(SOURCE.out.mask).join(TIGHT_SOURCE.out.chi).join(TIGHT_SOURCE.out.mask), codeOf('twopass'))
     ch_chi = options.two_pass ? TWOPASS.out.files : SOURCE.out.chi
     RELAX(ch_magnitude.join(ch_mask).join(ch_acquisition).filter { parts -> hasSeveralEchoes(parts[3]) }, codeOf('relax'))
