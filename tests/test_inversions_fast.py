@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from test_invert import brain
 
-from chiflow.core.dipole import DipoleOperator, dipole_kernel
+from chiflow.core.dipole import dipole_kernel
 from chiflow.core.fourier import transform
 from chiflow.core.geometry import Geometry
 from chiflow.core.metrics import nrmse
@@ -22,24 +23,11 @@ OVER_BEST = {"l2": 1.13, "tkd": 1.13, "rts": 1.8}
 METHODS = [*PARAMETER, "hdqsm"]
 
 
-def bodies(geometry, noise, seed=0):
-    """χ of a few bodies in a ball, its noisy field, and the mask; all (X, Y, Z)."""
-    axes = [(np.arange(n) - n // 2) * v for n, v in zip(geometry.shape, geometry.voxel_size)]
-    x, y, z = np.meshgrid(*axes, indexing="ij")
-    at = lambda cx, cy, cz, r: ((x - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2 < r**2).astype(np.float32)
-    mask = at(0, 0, 0, 13) > 0
-    chi = (0.1 * at(4, 3, 2, 4) - 0.05 * at(-5, 0, -3, 5) + 0.2 * at(0, -7, 4, 2)) * mask
-    chi[mask] -= chi[mask].mean()
-    field = DipoleOperator(geometry, padding=2).forward(torch.from_numpy(chi)).numpy()
-    field += np.random.default_rng(seed).normal(0, noise, field.shape).astype(np.float32)
-    return chi, torch.from_numpy(field * mask), torch.from_numpy(mask)
-
-
 @pytest.mark.parametrize("noise", [0.0005, 0.003])
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=["axial", "anisotropic 25°", "45°"])
 @pytest.mark.parametrize("method", PARAMETER)
 def test_the_chosen_parameter_is_near_the_best_one(method, geometry, noise):
-    chi, field, mask = bodies(geometry, noise)
+    chi, field, mask = brain(geometry, noise)
     option, name = PARAMETER[method]
     solve = lambda **options: INVERSIONS[method](field, mask, geometry, mask.float(), noise, **options)
     chosen = solve()
@@ -50,7 +38,7 @@ def test_the_chosen_parameter_is_near_the_best_one(method, geometry, noise):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_field_and_noise_scale_the_map(method):
-    _, field, mask = bodies(GEOMETRIES[1], 0.001)
+    _, field, mask = brain(GEOMETRIES[1], 0.001)
     one = INVERSIONS[method](field, mask, GEOMETRIES[1], mask.float(), 0.001).chi
     other = INVERSIONS[method](8 * field, mask, GEOMETRIES[1], mask.float(), 0.008).chi
     assert (other / 8 - one).norm() < 1e-3 * one.norm()  # a factor of 2ⁿ is exact in float32; the stops are not
@@ -58,13 +46,13 @@ def test_field_and_noise_scale_the_map(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_field_of_zeros_gives_a_map_of_zeros(method):
-    _, field, mask = bodies(GEOMETRIES[0], 0.001)
+    _, field, mask = brain(GEOMETRIES[0], 0.001)
     chi = INVERSIONS[method](0 * field, mask, GEOMETRIES[0], mask.float(), 0.001).chi
     assert not chi.any()
 
 
 def test_cross_validation_is_the_naive_search():
-    _, field, _ = bodies(GEOMETRIES[1], 0.002)
+    _, field, _ = brain(GEOMETRIES[1], 0.002)
     shape = field.shape
     ratio = dipole_kernel(GEOMETRIES[1]) ** 2
     spectrum = transform(field, shape)
@@ -76,7 +64,7 @@ def test_cross_validation_is_the_naive_search():
 
 
 def test_rts_weighs_voxels_as_told():
-    chi, field, mask = bodies(GEOMETRIES[0], 0.0005)
+    chi, field, mask = brain(GEOMETRIES[0], 0.0005)
     bad = torch.zeros_like(mask)
     bad[14:18, 14:18, 20:23] = True
     error = lambda weight: nrmse(INVERSIONS["rts"](field + 0.5 * bad, mask, GEOMETRIES[0], weight, 0.0005).chi.numpy(), chi, mask.numpy())
@@ -85,7 +73,7 @@ def test_rts_weighs_voxels_as_told():
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=["axial", "anisotropic 25°", "45°"])
 def test_hdqsm_resists_outliers_where_tv_with_an_l2_term_does_not(geometry):
-    chi, field, mask = bodies(geometry, 0.001)
+    chi, field, mask = brain(geometry, 0.001)
     random = np.random.default_rng(1)
     wrong = torch.from_numpy(random.random(field.shape) < 0.01) & mask
     spoiled = field + wrong * 0.3 * torch.from_numpy(random.choice([-1.0, 1.0], field.shape).astype(np.float32))
