@@ -1,0 +1,155 @@
+"""Training of the unrolled inversion (invert/unrolled.py), resumable to the step.
+
+    loss = log ‖x_K − χ‖₁/‖x₀ − χ‖₁ + ½ log ‖x_K − χ‖₂/‖x₀ − χ‖₂ + 0.2 (the same of x₁ … x_K₋₁) + pinball₀.₉(u, |x_K − χ|) / mean |x_K − χ|
+
+x₀ is where TV ends, so every sample counts by what is gained on it, whether its noise is low or high. Maps are compared without their means.
+Adam with warm-up, a constant rate and a linear fall to 0 in the last part: a longer training starts as the shorter one did. What is kept is a
+running mean of the weights.
+"""
+
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from chiflow.core.errors import ChiflowError
+from chiflow.invert.prepared import Prepared
+from chiflow.invert.unrolled import Unrolled
+from chiflow.train.shards import SIZE, restored, turned
+
+BETAS = (0.9, 0.99)
+QUANTILE = 0.9
+EARLIER = 0.2
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the weights depend on, besides the code and the label maps. shards : of training; one more is needed every steps_per_shard steps."""
+
+    seed: int = 0
+    steps: int = 4000
+    shards: int = 40
+    first_shards: int = 8
+    steps_per_shard: int = 40
+    learning_rate: float = 1e-3
+    warm_up: int = 50
+    fall: float = 0.3
+    running_mean: float = 0.997
+    guided: float = 0.6
+    channels: tuple[int, int] = (24, 48)
+    iterations: int = 3
+
+
+@dataclass
+class State:
+    """Network, its running mean, optimiser, step, and one row for each check: step, loss, and what validation returns."""
+
+    network: Unrolled
+    mean: Unrolled
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+    curve: list[dict] = field(default_factory=list)
+
+
+def new_state(config: Config, device: torch.device) -> State:
+    """An untrained network."""
+    torch.manual_seed(config.seed)
+    network, mean = (Unrolled(config.channels, config.iterations).to(device, memory_format=torch.channels_last_3d) for _ in range(2))
+    mean.load_state_dict(network.state_dict())
+    return State(network, mean, torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=BETAS))
+
+
+def save_state(state: State, config: Config, path: Path) -> None:
+    """Write a checkpoint, atomically."""
+    content = {name: getattr(state, name).state_dict() for name in ("network", "mean", "optimiser")}
+    torch.save(content | {"step": state.step, "curve": state.curve, "config": asdict(config)}, path.with_suffix(".part"))
+    path.with_suffix(".part").replace(path)
+
+
+def load_state(config: Config, path: Path, device: torch.device) -> State:
+    """The checkpoint of this configuration, or an untrained network. Raises ChiflowError when it is of another one; its steps may differ."""
+    state = new_state(config, device)
+    if path.is_file():
+        content = torch.load(path, weights_only=True, map_location=device)
+        changed = [key for key, value in asdict(config).items() if key != "steps" and content["config"].get(key) != value]
+        if changed:
+            raise ChiflowError(f"{path}: checkpoint of another configuration ({', '.join(changed)}): give its options, or another folder")
+        for name in ("network", "mean", "optimiser"):
+            getattr(state, name).load_state_dict(content[name])
+        state.step, state.curve = content["step"], content["curve"]
+    return state
+
+
+def place(config: Config, step: int) -> tuple[int, int, np.random.Generator]:
+    """Shard and index of the sample of a step, and the generator of its turn."""
+    rng = np.random.default_rng([config.seed, 1, step])
+    return int(rng.integers(needed(config, step))), int(rng.integers(SIZE)), rng
+
+
+def needed(config: Config, step: int) -> int:
+    """How many shards a step draws from."""
+    return min(config.shards, config.first_shards + step // config.steps_per_shard)
+
+
+def rate(config: Config, step: int) -> float:
+    """Learning rate of a step."""
+    fall = (config.steps - step) / (config.fall * config.steps)
+    return config.learning_rate * min(1, (step + 1) / config.warm_up, max(fall, 0))
+
+
+def advance(state: State, config: Config, content: dict, rng: np.random.Generator) -> float:
+    """One step on one sample; returns its loss."""
+    start, truth = turned(*restored(content), rng, guided=bool(rng.random() < config.guided))
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate(config, state.step)
+    state.optimiser.zero_grad()
+    loss = loss_of(*state.network(start), start, truth)
+    if torch.isfinite(loss):
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
+        state.optimiser.step()
+    state.step += 1
+    keep = min(config.running_mean, state.step / (state.step + 20))
+    with torch.no_grad():
+        for mean, now in zip(state.mean.parameters(), state.network.parameters()):
+            mean.lerp_(now, 1 - keep)
+    return float(loss.detach())
+
+
+def loss_of(found: list[torch.Tensor], u: torch.Tensor, start: Prepared, truth: torch.Tensor) -> torch.Tensor:
+    """The loss above."""
+    inside = start.mask > 0
+    errors = [without_mean((x - truth)[inside]) for x in (start.start, *found)]
+    gains = [gain(error, errors[0]) for error in errors[1:]]
+    error = errors[-1].detach().abs()
+    over = error - u[inside]
+    pinball = torch.maximum(QUANTILE * over, (QUANTILE - 1) * over).mean() / error.mean()
+    return gains[-1] + EARLIER * sum(gains[:-1]) + pinball
+
+
+def without_mean(values: torch.Tensor) -> torch.Tensor:
+    return values - values.mean()
+
+
+def gain(error: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    """log of the error over that of the start, by both norms."""
+    return torch.log(error.abs().mean() / before.abs().mean()) + 0.5 * torch.log(error.norm() / before.norm())
+
+
+@torch.no_grad()
+def validated(network: Unrolled, contents: list[dict]) -> dict[str, float]:
+    """Error of the network over that of TV (geometric mean, with and without the guide) and share of voxels with |error| < u."""
+    ratios, covered = {"guided": [], "unguided": []}, []
+    for content in contents:
+        start, truth = restored(content)
+        inside = start.mask > 0
+        before = without_mean((start.start - truth)[inside])
+        for name, seen in (("guided", start), ("unguided", turned(start, truth, np.random.default_rng(0), False)[0])):
+            turned_truth = truth if name == "guided" else turned(start, truth, np.random.default_rng(0), False)[1]
+            found, u = network(seen)
+            error = without_mean((found[-1] - turned_truth)[seen.mask > 0])
+            ratios[name].append(float(torch.log(error.norm() / before.norm())))
+            covered.append(float((error.abs() < u[seen.mask > 0]).float().mean()))
+    return {f"{name}_over_tv": math.exp(np.mean(values)) for name, values in ratios.items()} | {"coverage": float(np.mean(covered))}

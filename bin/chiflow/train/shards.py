@@ -1,0 +1,72 @@
+"""Training samples kept on disk, each with the start of the network (masked TV), since both cost more than a training step.
+
+A shard is a file of SIZE samples as float16 in units of the field's rms. Shard n depends on the seed and n alone, so any process can make any
+shard, and a file that is there is not made again.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from chiflow.core.box import mask_box
+from chiflow.core.geometry import Geometry
+from chiflow.invert.prepared import Prepared, prepared
+from chiflow.simulate.anatomy import LabelHead
+from chiflow.simulate.recipe import drawn
+from chiflow.simulate.sample import made
+
+SIZE = 64
+VOLUMES = ("field", "mask", "weight", "ridge", "start", "guide")
+FARTHEST = 3.0  # times ‖χ‖: a sample whose start is farther away than that teaches nothing
+
+
+def shard(folder: Path, seed: int, number: int, heads: list[LabelHead]) -> Path:
+    """The file of a shard, made when it is not there."""
+    path = folder / f"shard_{seed}_{number:04d}.pt"
+    if not path.is_file():
+        samples = [sample(seed, number * SIZE + index, heads) for index in range(SIZE)]
+        torch.save(samples, path.with_suffix(".part"))
+        path.with_suffix(".part").replace(path)
+    return path
+
+
+def sample(seed: int, number: int, heads: list[LabelHead]) -> dict:
+    """Start and truth of a sample; drawn again while TV fails on it."""
+    for attempt in range(20):
+        recipe = drawn(np.random.default_rng([seed, number, attempt]), len(heads))
+        made_of = made(recipe, heads)
+        if made_of.chi[made_of.mask].std() < 1e-4:
+            continue
+        magnitude = made_of.magnitude if recipe.guide_noise is not None else None
+        box, geometry = mask_box(made_of.mask.numpy(), made_of.geometry)
+        cut = lambda volume: None if volume is None else volume[box].contiguous()
+        start = prepared(cut(made_of.field), cut(made_of.mask), geometry, cut(made_of.weight), made_of.sigma_ppm, cut(magnitude))
+        truth = cut(made_of.chi) / start.rms_ppm
+        if (start.start - truth).norm() < FARTHEST * truth.norm():
+            break
+    volumes = {name: getattr(start, name).half() for name in VOLUMES} | {"truth": truth.half()}
+    geometry = (start.geometry.shape, start.geometry.voxel_size, start.geometry.b0)
+    return volumes | {"geometry": geometry, "sigma": start.sigma, "rms_ppm": start.rms_ppm, "voxels": int(start.mask.sum())}
+
+
+def restored(content: dict) -> tuple[Prepared, torch.Tensor]:
+    """The network's input and the true χ, both in units of the field's rms."""
+    volumes = {name: content[name].float() for name in VOLUMES}
+    return Prepared(Geometry(*content["geometry"]), sigma=content["sigma"], rms_ppm=content["rms_ppm"], **volumes), content["truth"].float()
+
+
+def turned(start: Prepared, truth: torch.Tensor, rng: np.random.Generator, guided: bool) -> tuple[Prepared, torch.Tensor]:
+    """Axes in another order, flipped, the sign of everything changed, with or without the guide: all of it exact, TV included."""
+    order = tuple(int(a) for a in rng.permutation(3))
+    flips = tuple(int(a) for a in np.flatnonzero(rng.random(3) < 0.5))
+    sign, guide_sign = (float(s) for s in rng.choice([-1.0, 1.0], 2))
+    move = lambda volume: volume.permute(order).flip(flips).contiguous()
+    shape, size, b0 = ([values[a] for a in order] for values in (start.geometry.shape, start.geometry.voxel_size, start.geometry.b0))
+    b0 = [-b if axis in flips else b for axis, b in enumerate(b0)]
+    volumes = {name: move(getattr(start, name)) for name in VOLUMES}
+    for name in ("field", "ridge", "start"):
+        volumes[name] = sign * volumes[name]
+    volumes["guide"] = guide_sign * volumes["guide"] if guided else torch.zeros_like(volumes["guide"])
+    return replace(start, geometry=Geometry(tuple(shape), tuple(size), tuple(b0)), **volumes), sign * move(truth)
