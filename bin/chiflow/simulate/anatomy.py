@@ -13,9 +13,15 @@ import nibabel
 import numpy as np
 from scipy.ndimage import binary_fill_holes, distance_transform_edt
 
+from chiflow.core.box import mask_box
 from chiflow.core.errors import ChiflowError
+from chiflow.core.geometry import Geometry
+from chiflow.core.nifti import read_header
+from chiflow.core.progress import progress
 
 CLOSING_MM = 5
+LARGEST_LABEL = 20000  # of FreeSurfer's table
+CEREBELLUM = (7, 46, 8, 47)
 KINDS = {  # labels and χ in ppm relative to soft tissue
     "outside": ((), 0.0),
     "white_matter": ((2, 41, 7, 46, 25, 57, 30, 62, 72, 85), -0.030),
@@ -54,11 +60,47 @@ class LabelHead:
     name: str
 
 
+def read_heads(folder: Path) -> list[LabelHead]:
+    """The label maps of a folder in the order of their names. Raises ChiflowError when it has none, or one that is not a label map."""
+    return [read_head(path) for path in progress(label_maps(folder), "label maps")]
+
+
+def label_maps(folder: Path) -> list[Path]:
+    """The NIfTI files of a folder, sorted by name. Raises ChiflowError when there is none."""
+    if not Path(folder).is_dir():
+        raise ChiflowError(f"{folder}: no such folder: a folder of whole-head label maps is wanted")
+    paths = sorted(path for path in Path(folder).iterdir() if path.name.endswith((".nii", ".nii.gz")))
+    if not paths:
+        raise ChiflowError(f"{folder}: no label maps (.nii or .nii.gz) in this folder")
+    return paths
+
+
 def read_head(path: Path) -> LabelHead:
-    """A label map at 1 mm, cut to its brain. Raises ChiflowError for a file without brain labels."""
-    image = nibabel.as_closest_canonical(nibabel.load(path))
-    labels = np.asarray(image.dataobj).astype(np.int64)
-    table = np.zeros(max(int(labels.max()) + 1, 1024), np.uint8)
+    """A label map at 1 mm, cut to its brain. Raises ChiflowError for a file that is not a label map or has no brain labels."""
+    labels = read_labels(path)
+    kinds, brain = kinds_of(labels, path)
+    cerebellum = np.isin(labels, CEREBELLUM)
+    for name, (hosts, semi, where) in NUCLEI.items():
+        host = np.isin(kinds, [INDEX[h] for h in hosts])
+        place_nucleus(kinds, host & cerebellum if name == "dentate" else host, INDEX[name], semi, where)
+    return LabelHead(np.ascontiguousarray(kinds[box_of(brain)]), Path(path).name)
+
+
+def read_labels(path: Path) -> np.ndarray:
+    """Labels (X, Y, Z) int64, axes to the right, front and top. Raises ChiflowError unless it is a 3D map of integers at 1 mm."""
+    image = nibabel.as_closest_canonical(read_header(path))
+    sizes = np.array(image.header.get_zooms()[:3], float)
+    if image.ndim != 3 or np.abs(sizes - 1).max() > 0.01:
+        raise ChiflowError(f"{path}: shape {image.shape}, voxels of {sizes.round(3).tolist()} mm: a 3D label map at 1 mm is wanted, resample it first")
+    values = np.asarray(image.dataobj)
+    if not np.isfinite(values).all() or (values != np.floor(values)).any() or values.min() < 0 or values.max() > LARGEST_LABEL:
+        raise ChiflowError(f"{path}: not a label map: whole numbers from 0 to {LARGEST_LABEL} are wanted")
+    return values.astype(np.int64)
+
+
+def kinds_of(labels: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Kinds (X, Y, Z) uint8 and the brain (X, Y, Z) bool of labels; `path` is for the message."""
+    table = np.zeros(LARGEST_LABEL + 1, np.uint8)
     for name, (members, _) in KINDS.items():
         table[list(members)] = INDEX[name]
     kinds = table[labels]
@@ -67,12 +109,12 @@ def read_head(path: Path) -> LabelHead:
         raise ChiflowError(f"{path}: no brain labels: a label map of FreeSurfer's numbers at 1 mm is wanted")
     kinds[brain & (kinds == 0)] = INDEX["csf"]
     kinds[~brain] = 0
-    cerebellum = np.isin(labels, (7, 46, 8, 47))
-    for name, (hosts, semi, where) in NUCLEI.items():
-        host = np.isin(kinds, [INDEX[h] for h in hosts])
-        place_nucleus(kinds, host & cerebellum if name == "dentate" else host, INDEX[name], semi, where)
-    box = tuple(slice(a.min(), a.max() + 1) for a in np.nonzero(brain))
-    return LabelHead(np.ascontiguousarray(kinds[box]), Path(path).name)
+    return kinds, brain
+
+
+def box_of(mask: np.ndarray) -> tuple[slice, ...]:
+    """Slices of the box around a mask (X, Y, Z)."""
+    return mask_box(mask, Geometry(mask.shape))[0]
 
 
 def closed(mask: np.ndarray) -> np.ndarray:
@@ -95,5 +137,5 @@ def place_nucleus(kinds: np.ndarray, host: np.ndarray, kind: int, semi_mm: tuple
         outwards = where[0] if side > 0 else 1 - where[0]
         centre = [np.quantile(half[:, axis], q) for axis, q in enumerate((outwards, *where[1:]))]
         axes = np.ogrid[tuple(slice(0, n) for n in kinds.shape)]
-        inside = sum(((a - c) / s) ** 2 for a, c, s in zip(axes, centre, semi_mm)) < 1
+        inside = sum(((x - c) / s) ** 2 for x, c, s in zip(axes, centre, semi_mm)) < 1
         kinds[inside & (kinds > 0)] = kind

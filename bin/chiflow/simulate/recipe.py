@@ -1,30 +1,38 @@
 """What is random about one training sample, drawn at once: `drawn` draws, `made` in sample.py applies, and a recipe gives the same sample again."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from pydantic import ConfigDict
 
+from chiflow.core.errors import ChiflowError
 from chiflow.simulate.anatomy import INDEX, KINDS
 
 SHAPES = ((48, 48, 48), (48, 48, 48), (40, 56, 48), (64, 56, 32), (56, 64, 48), (64, 72, 56))
 VOXEL_MM = (0.5, 2.5)
 SIGMA_PPM = (3e-4, 1.5e-2)
 TYPICAL_PPM = np.array([chi for _, chi in KINDS.values()])
-SMALL = ("red_nucleus", "substantia_nigra", "dentate", "pallidum", "putamen", "caudate", "thalamus", "ventricle")
 FREE_KINDS = 28  # kinds of a sample of random shapes
+SMALLEST = 8  # voxels along an axis
 
 
 @dataclass(frozen=True)
 class Recipe:
     """head : index of the label map, None for random shapes. voxel_size in mm, b0 a unit vector in voxel axes, shape in voxels.
 
-    turn_deg, stretch, elastic_mm, centre (kind that the box is centred on), flipped : how the label map lies in the box.
-    chi_ppm, texture_ppm, brightness : of each kind; texture_mm : correlation length. veins : number; lesions : χ in ppm and radius in mm.
+    turn_deg, stretch, elastic_mm, flipped : how the label map lies in the box. centre : what of it is in the middle: the whole, a random
+    voxel of it (anywhere) or of a deep structure (deep), or the middle of the deep grey matter (nuclei).
+    chi_ppm, texture_ppm, brightness : of each kind; texture_mm : correlation length. veins : number; lesions : χ in ppm and radius in mm;
+    lesion_places : of their middles, as fractions of the box, anywhere when there are none. vein_brightness : of veins and lesions, any when None.
     sigma_ppm : noise in the median voxel. noise_spread : of log σ over space. told : what is said about σ over what is true.
     residue : rms of the harmonic rest of the background over that of the field. anisotropy_ppm : of χ₁₃ and χ₂₃ in white matter.
-    outliers : number of clusters that are wrong by outlier_size × rms of the field. mask_error : voxels that the mask is too large (+) or too small (−). cut : the mask is cut to a blob.
+    outliers : number of clusters that are wrong by outlier_size × rms of the field. mask_error : voxels that the mask is too large (+) or too
+    small (−). cut : the mask is cut to a blob. blurred : χ is smoothed over the fine voxels.
     fine : the field is that of a grid twice finer. guide_noise : of the magnitude over its spread; None: there is no magnitude.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     seed: int
     head: int | None
@@ -34,15 +42,17 @@ class Recipe:
     turn_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
     stretch: tuple[float, float, float] = (1.0, 1.0, 1.0)
     elastic_mm: float = 0.0
-    centre: str = "whole"
+    centre: Literal["whole", "anywhere", "deep", "nuclei"] = "whole"
     flipped: bool = False
-    chi_ppm: tuple[float, ...] = tuple(TYPICAL_PPM)
+    chi_ppm: tuple[float, ...] = tuple(TYPICAL_PPM.tolist())
     texture_ppm: tuple[float, ...] = (0.005,) * len(KINDS)
     texture_mm: float = 3.0
     brightness: tuple[float, ...] = (1.0,) * len(KINDS)
+    vein_brightness: float | None = None
     blurred: bool = False
     veins: int = 0
     lesions: tuple[tuple[float, float], ...] = ()
+    lesion_places: tuple[tuple[float, float, float], ...] = ()
     sigma_ppm: float = 1e-3
     noise_spread: float = 0.0
     told: float = 1.0
@@ -54,6 +64,21 @@ class Recipe:
     cut: bool = False
     fine: bool = False
     guide_noise: float | None = None
+
+    def require_possible(self, heads: int) -> None:
+        """Raise ChiflowError for a recipe that cannot be made with this number of label maps."""
+        kinds = FREE_KINDS if self.head is None else len(KINDS)
+        if self.head is not None and not 0 <= self.head < heads:
+            raise ChiflowError(f"recipe: label map {self.head} is wanted, {heads} are there")
+        if min(self.shape) < SMALLEST or min(self.voxel_size) <= 0 or min(self.stretch) <= 0:
+            raise ChiflowError(f"recipe: shape {self.shape} (at least {SMALLEST}), voxel_size {self.voxel_size} and stretch {self.stretch} must be above 0")
+        for name in ("chi_ppm", "texture_ppm", "brightness"):
+            if len(getattr(self, name)) < kinds:
+                raise ChiflowError(f"recipe: {name} has {len(getattr(self, name))} values, one for each of {kinds} kinds is wanted")
+        if self.mask_error not in (-1, 0, 1):
+            raise ChiflowError(f"recipe: mask_error {self.mask_error} is not -1, 0 or 1")
+        if self.lesion_places and len(self.lesion_places) != len(self.lesions):
+            raise ChiflowError(f"recipe: {len(self.lesion_places)} lesion_places for {len(self.lesions)} lesions")
 
 
 def drawn(rng: np.random.Generator, heads: int, heads_share: float = 0.65) -> Recipe:
@@ -113,21 +138,29 @@ def drawn_tissue(rng: np.random.Generator, free: bool, kinds: int) -> dict:
     brightness = rng.uniform(0.2, 1, kinds)
     same = rng.random(kinds) < 0.35
     brightness[same] = brightness[1]
-    lesions = []
-    if rng.random() < 0.3:
-        for _ in range(rng.integers(1, 5)):
-            strength = rng.choice([rng.uniform(0.2, 1.5), rng.uniform(-1.5, -0.2)], p=[0.7, 0.3])
-            lesions.append((float(strength), float(rng.choice([rng.uniform(0.6, 2), rng.uniform(2, 6)]))))
+    lesions = drawn_lesions(rng) if rng.random() < 0.3 else ()
     return {"chi_ppm": tuple(chi.tolist()), "texture_ppm": tuple((rng.uniform(0, 1, kinds) * log_uniform(rng, 0.002, 0.03)).tolist()),
             "texture_mm": log_uniform(rng, 1, 8), "brightness": tuple(brightness.tolist()), "blurred": bool(rng.random() < 0.5),
-            "veins": int(rng.integers(1, 14)) if rng.random() < 0.7 else 0, "lesions": tuple(lesions)}
+            "veins": int(rng.integers(1, 14)) if rng.random() < 0.7 else 0, "lesions": lesions}
+
+
+def drawn_lesions(rng: np.random.Generator) -> tuple[tuple[float, float], ...]:
+    """χ in ppm and radius in mm of one to four lesions: blood (70 %) or calcium, small or large."""
+    lesions = []
+    for _ in range(rng.integers(1, 5)):
+        strength = rng.choice([rng.uniform(0.2, 1.5), rng.uniform(-1.5, -0.2)], p=[0.7, 0.3])
+        lesions.append((float(strength), float(rng.choice([rng.uniform(0.6, 2), rng.uniform(2, 6)]))))
+    return tuple(lesions)
 
 
 def drawn_errors(rng: np.random.Generator) -> dict:
     """What is wrong with the field: a third of the samples has white noise only."""
     if rng.random() < 0.33:
         return {}
-    some = lambda share, value: value if rng.random() < share else type(value)(0)
+
+    def some(share, value):
+        return value if rng.random() < share else type(value)(0)
+
     return {"noise_spread": some(0.6, float(rng.uniform(0.1, 0.7))), "told": log_uniform(rng, 0.4, 2.5) if rng.random() < 0.7 else 1.0,
             "residue": some(0.6, log_uniform(rng, 0.01, 0.5)), "anisotropy_ppm": some(0.5, log_uniform(rng, 0.003, 0.03)),
             "outliers": some(0.4, int(rng.integers(1, 8))), "outlier_size": log_uniform(rng, 0.5, 8),

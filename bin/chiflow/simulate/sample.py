@@ -21,6 +21,7 @@ from chiflow.simulate.recipe import Recipe
 
 PADDING = 2.0
 REST_MM = 15.0
+CONTRAST = 0.3  # spread of the magnitude that guide_noise is relative to
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Sample:
 
 def made(recipe: Recipe, heads: list[LabelHead]) -> Sample:
     """The sample of a recipe: the same recipe and heads give the same sample, bit by bit on one machine."""
+    recipe.require_possible(len(heads))
     rng = np.random.default_rng(recipe.seed)
     labels = from_shapes(recipe, rng) if recipe.head is None else from_head(recipe, heads[recipe.head], rng)
     add_veins(labels, recipe, rng)
@@ -54,15 +56,21 @@ def made(recipe: Recipe, heads: list[LabelHead]) -> Sample:
     mask = moved(brain, recipe.mask_error)
     field = local + model_errors(labels, local, mask, geometry, recipe, rng)
     weight, error = noise(mask, recipe, rng)
-    coarse = mean(chi)
-    coarse = (coarse - coarse[mask].mean()) * mask
+    truth = mean(chi)
+    truth = (truth - truth[mask].mean()) * mask
     magnitude = brightness(labels, recipe, rng) * (recipe.guide_noise is not None)
-    return Sample(geometry, (field + error) * mask, mask, weight, recipe.sigma_ppm * recipe.told, magnitude, coarse, local, labels[(slice(0, None, FINER),) * 3])
+    kinds = labels[(slice(0, None, FINER),) * 3]
+    return Sample(geometry, (field + error) * mask, mask, weight, recipe.sigma_ppm * recipe.told, magnitude, truth, local, kinds)
 
 
 def mean(fine: torch.Tensor) -> torch.Tensor:
     """Mean of the fine voxels in each voxel."""
     return avg_pool3d(fine[None, None], FINER)[0, 0]
+
+
+def refined(volume: torch.Tensor) -> torch.Tensor:
+    """Each voxel repeated on the fine grid."""
+    return volume.repeat_interleave(FINER, 0).repeat_interleave(FINER, 1).repeat_interleave(FINER, 2)
 
 
 def region(labels: torch.Tensor, recipe: Recipe, rng: np.random.Generator) -> torch.Tensor:
@@ -80,7 +88,7 @@ def region(labels: torch.Tensor, recipe: Recipe, rng: np.random.Generator) -> to
 
 def susceptibility(labels: torch.Tensor, recipe: Recipe, rng: np.random.Generator) -> torch.Tensor:
     """χ (fine) in ppm: a value and a texture for each label."""
-    table, texture = torch.zeros(LESION + len(recipe.lesions) + 1), torch.zeros(LESION + len(recipe.lesions) + 1)
+    table, texture = torch.zeros(2, LESION + len(recipe.lesions) + 1)
     table[: len(recipe.chi_ppm)] = torch.tensor(recipe.chi_ppm)
     table[VEIN] = float(rng.uniform(0.1, 0.45))
     for number, (chi, _) in enumerate(recipe.lesions):
@@ -95,14 +103,16 @@ def brightness(labels: torch.Tensor, recipe: Recipe, rng: np.random.Generator) -
     """Magnitude (X, Y, Z) of any contrast, with a bias field and noise."""
     table = torch.from_numpy(rng.uniform(0.1, 1, LESION + len(recipe.lesions) + 1).astype(np.float32))
     table[: len(recipe.brightness)] = torch.tensor(recipe.brightness, dtype=torch.float32)
+    if recipe.vein_brightness is not None:
+        table[VEIN:] = recipe.vein_brightness
     table[0] = 0
     image = mean(table[labels] * torch.exp(0.03 * smooth(rng, labels.shape, 3.0) + 0.25 * smooth(rng, labels.shape, 60.0)))
-    return (image + (recipe.guide_noise or 0) * 0.3 * torch.from_numpy(rng.standard_normal(image.shape, dtype=np.float32))).abs()
+    return (image + (recipe.guide_noise or 0) * CONTRAST * torch.from_numpy(rng.standard_normal(image.shape, dtype=np.float32))).abs()
 
 
 def field_of(chi: torch.Tensor, brain: torch.Tensor, geometry: Geometry, fine: bool) -> torch.Tensor:
     """Field (X, Y, Z) in ppm of χ (fine) less its mean, in the true mask."""
-    inside = brain.float().repeat_interleave(FINER, 0).repeat_interleave(FINER, 1).repeat_interleave(FINER, 2)
+    inside = refined(brain.float())
     source = (chi - (chi * inside).sum() / inside.sum()) * inside
     if fine:
         finer = Geometry(tuple(chi.shape), tuple(v / FINER for v in geometry.voxel_size), geometry.b0)
@@ -112,28 +122,43 @@ def field_of(chi: torch.Tensor, brain: torch.Tensor, geometry: Geometry, fine: b
 
 def moved(mask: torch.Tensor, voxels: int) -> torch.Tensor:
     """The mask, a voxel larger (+1) or smaller (−1)."""
-    grow = lambda m: max_pool3d(m[None, None].float(), 3, 1, 1)[0, 0] > 0
     if voxels < 0:
-        smaller = ~grow(~mask)
+        smaller = ~grown(~mask)
         return smaller if smaller.any() else mask
-    return grow(mask) if voxels else mask
+    return grown(mask) if voxels else mask
 
 
-def model_errors(labels: torch.Tensor, local: torch.Tensor, mask: torch.Tensor, geometry: Geometry, recipe: Recipe, rng: np.random.Generator) -> torch.Tensor:
+def grown(mask: torch.Tensor) -> torch.Tensor:
+    """The mask and its 26 neighbours."""
+    return max_pool3d(mask[None, None].float(), 3, 1, 1)[0, 0] > 0
+
+
+def model_errors(labels: torch.Tensor, local: torch.Tensor, mask: torch.Tensor, geometry: Geometry, recipe: Recipe,
+                 rng: np.random.Generator) -> torch.Tensor:
     """Harmonic rest, anisotropy and outliers, (X, Y, Z) in ppm."""
     error = torch.zeros_like(local)
-    size = float(local[mask].square().mean() ** 0.5)
+    size = rms(local[mask])
     if recipe.residue:
         rest = harmonic_rest(mask, geometry, rng)
-        error += rest * recipe.residue * size / float(rest[mask].square().mean() ** 0.5)
+        error += rest * recipe.residue * size / rms(rest[mask])
     if recipe.anisotropy_ppm:
         white = mean((labels == INDEX["white_matter"]).float())
         error += anisotropic_field(white, geometry, recipe.anisotropy_ppm, rng)
     for _ in range(recipe.outliers):
-        centre, radius = rng.uniform(0, 1, 3) * mask.shape, rng.uniform(0.8, 3)
-        axes = [torch.arange(n) - c for n, c in zip(mask.shape, centre)]
-        error[sum(g**2 for g in torch.meshgrid(*axes, indexing="ij")) < radius**2] += rng.choice([-1, 1]) * recipe.outlier_size * size
+        cluster = ball(mask.shape, rng.uniform(0, 1, 3) * mask.shape, rng.uniform(0.8, 3))
+        error[cluster] += rng.choice([-1, 1]) * recipe.outlier_size * size
     return error
+
+
+def rms(values: torch.Tensor) -> float:
+    """Root mean square."""
+    return float(values.square().mean() ** 0.5)
+
+
+def ball(shape: tuple[int, ...], centre: np.ndarray, radius: float) -> torch.Tensor:
+    """Voxels (X, Y, Z) within a radius of a centre, both in voxels."""
+    axes = [torch.arange(n) - c for n, c in zip(shape, centre)]
+    return sum(g**2 for g in torch.meshgrid(*axes, indexing="ij")) < radius**2
 
 
 def harmonic_rest(mask: torch.Tensor, geometry: Geometry, rng: np.random.Generator) -> torch.Tensor:
@@ -145,7 +170,8 @@ def harmonic_rest(mask: torch.Tensor, geometry: Geometry, rng: np.random.Generat
     first = rng.uniform(0, 2)
     shell = (distance > first) & (distance < rng.uniform(first + max(geometry.voxel_size), REST_MM + 1))
     size = np.mean(geometry.voxel_size)
-    sources = smooth(rng, outside.shape, max(rng.uniform(3, 20) / size, 1.01)) * torch.exp(0.8 * smooth(rng, outside.shape, 20 / size)) * shell
+    sources = smooth(rng, outside.shape, max(rng.uniform(3, 20) / size, 1.01))
+    sources = sources * torch.exp(0.8 * smooth(rng, outside.shape, 20 / size)) * shell
     return DipoleOperator(Geometry(outside.shape, geometry.voxel_size, geometry.b0)).forward(sources)[place]
 
 
@@ -154,11 +180,12 @@ def anisotropic_field(white: torch.Tensor, geometry: Geometry, size_ppm: float, 
     padded = padded_shape(geometry.shape, PADDING)
     k = k_grid(padded, geometry.voxel_size)
     square = sum(axis**2 for axis in k).clamp(min=1e-12)
-    along = sum(axis * b for axis, b in zip(k, geometry.b0))
+    kb = sum(axis * b for axis, b in zip(k, geometry.b0))
     result = torch.zeros_like(white)
     for across in np.linalg.svd(np.array([geometry.b0]))[2][1:]:
+        ke = sum(axis * float(e) for axis, e in zip(k, across))
         off_diagonal = size_ppm * white * smooth(rng, geometry.shape, 10 / np.mean(geometry.voxel_size))
-        result += filtered(off_diagonal, -along * sum(axis * float(e) for axis, e in zip(k, across)) / square, padded)
+        result += filtered(off_diagonal, -kb * ke / square, padded)
     return result
 
 
