@@ -5,16 +5,18 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from chiflow.core.cli import AcquisitionFile, Device, FieldFile, FieldUnit, MaskFile, NoiseFile, OutFile, choose, execute
+from chiflow.core.cli import AcquisitionFile, Device, FieldFile, FieldUnit, MaskFile, NoiseFile, OutFile, choose, execute, warn
 from chiflow.core.contracts import Acquisition, Record
 from chiflow.core.device import select_device
 from chiflow.core.field_input import load_field
 from chiflow.core.nifti import load_like, save
 from chiflow.invert import INVERSIONS, TOTAL_FIELD_INVERSIONS
 from chiflow.invert.judge import judged
+from chiflow.invert.net import WEIGHTS, net
 from chiflow.invert.reference import REFERENCES, given_region, named_region
 
 METHODS_HELP = f"One of: {', '.join(INVERSIONS)}; of the total field, without background removal: {', '.join(TOTAL_FIELD_INVERSIONS)}."
+WEIGHTS_HELP = "Weights of net, .safetensors with its card .json beside it."
 REFERENCE_HELP = f"Region whose mean χ is 0, one of: {', '.join(REFERENCES)} (fluid of the ventricles, from the decay of --magnitude)."
 
 
@@ -26,13 +28,15 @@ def main(
     noise: NoiseFile = None,
     field_unit: FieldUnit = "ppm",
     noise_unit: Annotated[str, typer.Option(help="Unit of the noise map, when it is not that of the field: ppm or hz.")] = "",
-    magnitude: Annotated[Path | None, typer.Option(help="4D magnitude, one echo after the other: edges for medi, fluid for --reference csf.")] = None,
+    magnitude: Annotated[Path | None, typer.Option(help="4D magnitude, one echo after the other: edges for net and medi, fluid for --reference csf.")] = None,
     residual: Annotated[Path | None, typer.Option(help="Output: what χ leaves unexplained, D χ − field, in ppm.")] = None,
     ratio: Annotated[Path | None, typer.Option(help="Output: the residual over the noise of the field in each voxel.")] = None,
+    uncertainty: Annotated[Path | None, typer.Option(help="Output of net: standard deviation of χ in ppm; χ ± 1.645 of it is a 90 % interval.")] = None,
     method: Annotated[str, typer.Option(help=METHODS_HELP)] = "fansi",
     reference: Annotated[str, typer.Option(help=REFERENCE_HELP)] = "mask",
     reference_region: Annotated[Path | None, typer.Option(help="Your own region: a mask, or labels with --reference-label.")] = None,
     reference_label: Annotated[int | None, typer.Option(help="The label in --reference-region to take; without it all above 0.")] = None,
+    weights: Annotated[Path, typer.Option(help=WEIGHTS_HELP, show_default="weights/inversion.safetensors")] = WEIGHTS,
     device: Device = "auto",
 ) -> None:
     """Invert the local field to susceptibility χ in ppm, with its residual, referenced to the mean of a region."""
@@ -44,12 +48,15 @@ def main(
     else:
         region = named_region(reference, echoes, local, Acquisition.read(acquisition).echo_times_s)
     edges = local.part(np.sqrt((echoes.data.reshape(*local.image.data.shape, -1) ** 2).sum(axis=3))) if echoes else None
-    found = invert(local.field, local.mask, local.geometry, local.weight, local.sigma_ppm, edges)
+    options = {"weights": weights} if invert is net else {}
+    found = invert(local.field, local.mask, local.geometry, local.weight, local.sigma_ppm, edges, **options)
     result = judged(found, local.field, local.mask, local.geometry, local.weight, local.sigma_ppm, region)
-    for path, volume in ((residual, result.residual), (ratio, result.ratio), (out, result.chi)):
-        if path:
+    for path, volume in ((residual, result.residual), (ratio, result.ratio), (uncertainty, found.uncertainty), (out, result.chi)):
+        if path and volume is not None:
             save(path, local.whole(volume), local.image)
-    Record(stage="invert", method=method, parameters=result.parameters, units="ppm", figures=result.figures).write_beside(out)
+    record = Record(stage="invert", method=method, parameters=result.parameters, units="ppm", figures=result.figures)
+    record.warnings = [warn(message) for message in found.warnings]
+    record.write_beside(out)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from chiflow.core.contracts import Record, record_path
 from chiflow.core.nifti import load, load_like, load_mask, save
 from chiflow.twopass import two_pass
 
-MAPS_HELP = "chi.nii with its record, residual.nii and ratio.nii"
+MAPS, OPTIONAL = ("residual.nii", "ratio.nii"), ("uncertainty.nii",)
+MAPS_HELP = "chi.nii with its record, residual.nii, ratio.nii and, where there is one, uncertainty.nii"
 
 
 def main(
@@ -24,7 +25,7 @@ def main(
     chi = load(filled / "chi.nii")
     inside, tight_inside = load_mask(mask, chi), load_mask(tight_mask, chi)
     both = inside & tight_inside
-    for name in ("residual.nii", "ratio.nii"):
+    for name in MAPS + tuple(name for name in OPTIONAL if (filled / name).is_file() and (tight / name).is_file()):
         save(out / name, np.where(both, load_like(tight / name, chi).data, load_like(filled / name, chi).data), chi)
     record = Record.read(record_path(filled / "chi.nii"))
     record.parameters["TwoPass"] = {"VoxelsOfFirstPass": int(both.sum()), "VoxelsFilled": int((inside & ~tight_inside).sum())}

@@ -6,17 +6,19 @@ process INVERT {
     input:
     tuple val(meta), path(field), path(mask), path(noise), path(acquisition), path(magnitude), path(region, stageAs: 'region/*')
     val unit
+    path weights, stageAs: 'weights/*'
     val code
 
     output:
-    tuple val(meta), path('{chi,residual,ratio}.{nii,json}'), emit: files
+    tuple val(meta), path('{chi,residual,ratio,uncertainty}.{nii,json}'), emit: files
 
     script:
     def device = task.accelerator ? 'cuda' : 'cpu'
     def reference = region ? "--reference-region ${region}" : ''
     """
     invert.py --field ${field} --field-unit ${unit} --mask ${mask} --noise ${noise} --noise-unit hz --acquisition ${acquisition} --device ${device} \\
-        --magnitude ${magnitude} ${reference} --out chi.nii --residual residual.nii --ratio ratio.nii ${task.ext.args ?: ''}
+        --magnitude ${magnitude} ${reference} --weights weights/inversion.safetensors \\
+        --out chi.nii --residual residual.nii --ratio ratio.nii --uncertainty uncertainty.nii ${task.ext.args ?: ''}
     """
 
     stub:

@@ -40,6 +40,7 @@ DERIVATIVES = {
     "chi.nii": Derivative("Chimap", "ppm", "Magnetic susceptibility", CHI_STAGES),
     "residual.nii": Derivative("desc-residual_fieldmap", "ppm", "Field predicted by the susceptibility map minus the field that was inverted", CHI_STAGES),
     "ratio.nii": Derivative("desc-residualratio_fieldmap", "arbitrary", "The residual over the noise of the field in each voxel", CHI_STAGES),
+    "uncertainty.nii": Derivative("desc-uncertainty_Chimap", "ppm", "Standard deviation of the susceptibility map: ± 1.645 of it is a 90 % interval", CHI_STAGES),
     "local.nii": Derivative("desc-local_fieldmap", "ppm", "Local field: the total field without the background field", LOCAL_STAGES),
     "field.nii": Derivative("desc-total_fieldmap", "Hz", "Total field", FIELD_STAGES),
     "noise.nii": Derivative("desc-noise_fieldmap", "Hz", "Standard deviation of the total field", FIELD_STAGES),

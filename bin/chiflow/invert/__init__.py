@@ -10,10 +10,11 @@ from chiflow.invert.hdqsm import hdqsm
 from chiflow.invert.l2 import l2
 from chiflow.invert.medi import medi
 from chiflow.invert.ndi import ndi
+from chiflow.invert.net import net
 from chiflow.invert.rts import rts
 from chiflow.invert.tfi import tfi
 from chiflow.invert.tkd import tkd
 from chiflow.invert.tv import tv
 
-INVERSIONS = {"fansi": fansi, "tv": tv, "medi": medi, "hdqsm": hdqsm, "rts": rts, "ndi": ndi, "l2": l2, "tkd": tkd}
+INVERSIONS = {"net": net, "fansi": fansi, "tv": tv, "medi": medi, "hdqsm": hdqsm, "rts": rts, "ndi": ndi, "l2": l2, "tkd": tkd}
 TOTAL_FIELD_INVERSIONS = {"tfi": tfi}  # of the total field: χ and the background in one step

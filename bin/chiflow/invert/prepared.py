@@ -7,7 +7,7 @@
 over its standard deviation in the mask, within ± 3: edges without a scale.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn.functional import avg_pool3d
@@ -73,3 +73,13 @@ def standardised(magnitude: torch.Tensor, mask: torch.Tensor, geometry: Geometry
     relative = torch.where(mask, magnitude * inside / image.clamp(min=1e-20) - 1, 0)
     spread = relative[mask].std().clamp(min=1e-6)
     return (relative / spread).clamp(-GUIDE_LIMIT, GUIDE_LIMIT) * (image.max() > 0)
+
+
+def turned(start: Prepared, flips: tuple[int, ...] = (), sign: float = 1.0, order: tuple[int, int, int] = (0, 1, 2)) -> Prepared:
+    """The same scan with its axes in another order, then some of them flipped, and the sign of field and χ changed; TV commutes with all of it."""
+    move = lambda volume: volume.permute(order).flip(flips)
+    shape, size, b0 = ([values[a] for a in order] for values in (start.geometry.shape, start.geometry.voxel_size, start.geometry.b0))
+    b0 = [-b if axis in flips else b for axis, b in enumerate(b0)]
+    kept = {name: move(getattr(start, name)) for name in ("mask", "weight", "guide")}
+    signed = {name: sign * move(getattr(start, name)) for name in ("field", "ridge", "start")}
+    return replace(start, geometry=Geometry(tuple(shape), tuple(size), tuple(b0)), **kept, **signed)

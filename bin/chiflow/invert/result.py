@@ -10,9 +10,12 @@ import torch
 class Susceptibility:
     """chi (X, Y, Z) in ppm, 0 outside the mask, not yet referenced; parameters: what was set or chosen, for the record.
 
-    background : (X, Y, Z) ppm, what a method explains by sources outside the mask, or None.
+    background : (X, Y, Z) ppm, what a method explains by sources outside the mask, or None. uncertainty : (X, Y, Z) ppm, a standard deviation.
+    warnings : what the user should know.
     """
 
     chi: torch.Tensor
     parameters: dict[str, Any] = field(default_factory=dict)
     background: torch.Tensor | None = None
+    uncertainty: torch.Tensor | None = None
+    warnings: list[str] = field(default_factory=list)

@@ -16,17 +16,21 @@ import torch
 
 from chiflow.core.errors import ChiflowError
 from chiflow.invert.prepared import Prepared
-from chiflow.invert.unrolled import Unrolled
+from chiflow.invert.unrolled import CHANNELS, ITERATIONS, Solution, Unrolled
 from chiflow.train.shards import SIZE, restored, turned
 
 BETAS = (0.9, 0.99)
 QUANTILE = 0.9
 EARLIER = 0.2
+FREE = ("steps", "checked_every", "validation_samples")  # what may change when a training goes on
 
 
 @dataclass(frozen=True)
 class Config:
-    """What the weights depend on, besides the code and the label maps. shards : of training; one more is needed every steps_per_shard steps."""
+    """What the weights depend on, besides the code and the label maps. shards : of training; one more is needed every steps_per_shard steps.
+
+    checked_every : steps between validations, on validation_samples samples; the weights do not depend on them.
+    """
 
     seed: int = 0
     steps: int = 4000
@@ -38,25 +42,38 @@ class Config:
     fall: float = 0.3
     running_mean: float = 0.997
     guided: float = 0.6
-    channels: tuple[int, int] = (24, 48)
-    iterations: int = 3
+    channels: tuple[int, int] = CHANNELS
+    iterations: int = ITERATIONS
+    shard_size: int = SIZE
+    checked_every: int = 250
+    validation_samples: int = 24
 
 
 @dataclass
 class State:
-    """Network, its running mean, optimiser, step, and one row for each check: step, loss, and what validation returns."""
+    """Network, its running mean, optimiser, step, and one row for each check: step, loss, and what validation returns.
+
+    losses : of the steps since the last check. seconds : spent so far.
+    """
 
     network: Unrolled
     mean: Unrolled
     optimiser: torch.optim.Optimizer
     step: int = 0
     curve: list[dict] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.network.log_pull.device
 
 
 def new_state(config: Config, device: torch.device) -> State:
     """An untrained network."""
     torch.manual_seed(config.seed)
-    network, mean = (Unrolled(config.channels, config.iterations).to(device, memory_format=torch.channels_last_3d) for _ in range(2))
+    network, mean = (Unrolled(config.channels, config.iterations).to(device, memory_format=torch.channels_last) for _ in range(2))
     mean.load_state_dict(network.state_dict())
     return State(network, mean, torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=BETAS))
 
@@ -64,28 +81,31 @@ def new_state(config: Config, device: torch.device) -> State:
 def save_state(state: State, config: Config, path: Path) -> None:
     """Write a checkpoint, atomically."""
     content = {name: getattr(state, name).state_dict() for name in ("network", "mean", "optimiser")}
-    torch.save(content | {"step": state.step, "curve": state.curve, "config": asdict(config)}, path.with_suffix(".part"))
+    content |= {name: getattr(state, name) for name in ("step", "curve", "losses", "seconds")}
+    torch.save(content | {"config": asdict(config)}, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)
 
 
 def load_state(config: Config, path: Path, device: torch.device) -> State:
-    """The checkpoint of this configuration, or an untrained network. Raises ChiflowError when it is of another one; its steps may differ."""
+    """The checkpoint of this configuration, or an untrained network. Raises ChiflowError when it is of another one; FREE may differ."""
     state = new_state(config, device)
     if path.is_file():
         content = torch.load(path, weights_only=True, map_location=device)
-        changed = [key for key, value in asdict(config).items() if key != "steps" and content["config"].get(key) != value]
+        stated = asdict(Config()) | content["config"]  # a checkpoint from before an option was one has its default
+        changed = [key for key, value in asdict(config).items() if key not in FREE and stated[key] != value]
         if changed:
             raise ChiflowError(f"{path}: checkpoint of another configuration ({', '.join(changed)}): give its options, or another folder")
         for name in ("network", "mean", "optimiser"):
             getattr(state, name).load_state_dict(content[name])
         state.step, state.curve = content["step"], content["curve"]
+        state.losses, state.seconds = content.get("losses", []), content.get("seconds", 0.0)
     return state
 
 
 def place(config: Config, step: int) -> tuple[int, int, np.random.Generator]:
     """Shard and index of the sample of a step, and the generator of its turn."""
     rng = np.random.default_rng([config.seed, 1, step])
-    return int(rng.integers(needed(config, step))), int(rng.integers(SIZE)), rng
+    return int(rng.integers(needed(config, step))), int(rng.integers(config.shard_size)), rng
 
 
 def needed(config: Config, step: int) -> int:
@@ -101,11 +121,11 @@ def rate(config: Config, step: int) -> float:
 
 def advance(state: State, config: Config, content: dict, rng: np.random.Generator) -> float:
     """One step on one sample; returns its loss."""
-    start, truth = turned(*restored(content), rng, guided=bool(rng.random() < config.guided))
+    start, truth = turned(*restored(content, state.device), rng, guided=bool(rng.random() < config.guided))
     for group in state.optimiser.param_groups:
         group["lr"] = rate(config, state.step)
     state.optimiser.zero_grad()
-    loss = loss_of(*state.network(start), start, truth)
+    loss = loss_of(state.network(start), start, truth)
     if torch.isfinite(loss):
         loss.backward()
         torch.nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
@@ -118,13 +138,13 @@ def advance(state: State, config: Config, content: dict, rng: np.random.Generato
     return float(loss.detach())
 
 
-def loss_of(found: list[torch.Tensor], u: torch.Tensor, start: Prepared, truth: torch.Tensor) -> torch.Tensor:
+def loss_of(found: Solution, start: Prepared, truth: torch.Tensor) -> torch.Tensor:
     """The loss above."""
     inside = start.mask > 0
-    errors = [without_mean((x - truth)[inside]) for x in (start.start, *found)]
+    errors = [without_mean((x - truth)[inside]) for x in (start.start, *found.earlier, found.chi)]
     gains = [gain(error, errors[0]) for error in errors[1:]]
     error = errors[-1].detach().abs()
-    over = error - u[inside]
+    over = error - found.u[inside]
     pinball = torch.maximum(QUANTILE * over, (QUANTILE - 1) * over).mean() / error.mean()
     return gains[-1] + EARLIER * sum(gains[:-1]) + pinball
 
@@ -143,13 +163,13 @@ def validated(network: Unrolled, contents: list[dict]) -> dict[str, float]:
     """Error of the network over that of TV (geometric mean, with and without the guide) and share of voxels with |error| < u."""
     ratios, covered = {"guided": [], "unguided": []}, []
     for content in contents:
-        start, truth = restored(content)
+        start, truth = restored(content, network.log_pull.device)
         inside = start.mask > 0
         before = without_mean((start.start - truth)[inside])
         for name, seen in (("guided", start), ("unguided", turned(start, truth, np.random.default_rng(0), False)[0])):
             turned_truth = truth if name == "guided" else turned(start, truth, np.random.default_rng(0), False)[1]
-            found, u = network(seen)
-            error = without_mean((found[-1] - turned_truth)[seen.mask > 0])
+            found = network(seen)
+            error = without_mean((found.chi - turned_truth)[seen.mask > 0])
             ratios[name].append(float(torch.log(error.norm() / before.norm())))
-            covered.append(float((error.abs() < u[seen.mask > 0]).float().mean()))
+            covered.append(float((error.abs() < found.u[seen.mask > 0]).float().mean()))
     return {f"{name}_over_tv": math.exp(np.mean(values)) for name, values in ratios.items()} | {"coverage": float(np.mean(covered))}

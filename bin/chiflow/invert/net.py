@@ -1,0 +1,83 @@
+"""The learned inversion: an unrolled network (unrolled.py) from the start that masked TV makes (prepared.py), with its uncertainty.
+
+The map is the mean over flips of the axes and of the sign, each turned back. Uncertainty of a voxel, as a standard deviation:
+
+    s = c √(ū² + v) / 1.645          ū mean of u over the members, v their variance, c of the card
+
+so that χ ± 1.645 s holds the true χ in 90 % of the voxels of held-out heads. Where the scan is unlike the training (guard.py) another method takes
+over, which the record says.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from chiflow.core.dipole import DipoleOperator
+from chiflow.core.geometry import Geometry
+from chiflow.core.progress import progress
+from chiflow.core.weights import load_weights
+from chiflow.invert.fansi import fansi
+from chiflow.invert.guard import figures_after, figures_before, verdict
+from chiflow.invert.prepared import Prepared, prepared, turned
+from chiflow.invert.result import Susceptibility
+from chiflow.invert.unrolled import Solution, Unrolled
+
+WEIGHTS = Path(__file__).resolve().parents[3] / "weights" / "inversion.safetensors"
+MEMBERS = (((), 1.0), ((0, 1, 2), -1.0), ((0,), 1.0))  # axes that are flipped, sign
+QUANTILE_OF_NORMAL = 1.645  # 90 % of a normal distribution lie within that many standard deviations
+
+
+def net(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 1e-3,
+        magnitude: torch.Tensor | None = None, *, weights: Path = WEIGHTS, guard: bool = True) -> Susceptibility:
+    """χ in ppm and its uncertainty.
+
+    field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. weight : (X, Y, Z) W. sigma_ppm : noise of the field. magnitude : (X, Y, Z) any unit, whose edges
+    guide. weights : of the network. guard : fall back to FANSI where the scan is unlike the training. Raises ChiflowError for weights that are refused.
+    """
+    network, card = loaded(weights, field.device)
+    start = prepared(field, mask, geometry, weight, sigma_ppm, magnitude)
+    figures = figures_before(start, sigma_ppm)
+    before = verdict(figures, card["Ranges"])
+    fallback = lambda reasons: fallen_back(fansi(field, mask, geometry, weight, sigma_ppm, magnitude), reasons)
+    if guard and before.reasons:
+        return fallback(before.reasons)
+    chi, u, harmonic = ensemble(network, start)
+    figures |= figures_after(chi, start.field - harmonic - DipoleOperator(geometry, device=field.device).forward(chi), start)
+    after = verdict(figures, card["Ranges"], int(mask.sum()))
+    if guard and after.reasons:
+        return fallback(after.reasons)
+    scale = start.rms_ppm
+    parameters = {"Weights": weights.name, "Sha256": card["Sha256"], "Members": len(MEMBERS), "Guided": magnitude is not None, "SigmaPpm": start.sigma * scale}
+    parameters |= {"OutOfRange": [*after.warnings, *after.reasons], "Figures": {name: float(f"{value:.4g}") for name, value in figures.items()}}
+    uncertainty = card.get("Calibration", 1.0) * u / QUANTILE_OF_NORMAL * scale
+    return Susceptibility(chi * scale, parameters, harmonic * scale, uncertainty, after.warnings if guard else [])
+
+
+@lru_cache(maxsize=2)
+def loaded(weights: Path, device: torch.device) -> tuple[Unrolled, dict]:
+    """The network of a weights file and its card."""
+    tensors, card = load_weights(weights)
+    form = card["Architecture"]
+    network = Unrolled(tuple(form["Channels"]), form["Iterations"])
+    network.load_state_dict(tensors)
+    return network.to(device, memory_format=torch.channels_last).eval(), card
+
+
+@torch.no_grad()
+def ensemble(network: Unrolled, start: Prepared) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """χ, half-width of its 90 % interval and harmonic field, all (X, Y, Z) in units of the field's rms."""
+    found = [turned_back(network(turned(start, flips, sign)), flips, sign) for flips, sign in progress(MEMBERS, "Network")]
+    chi, u, harmonic = (torch.stack([getattr(f, name) for f in found]) for name in ("chi", "u", "harmonic"))
+    return chi.mean(0), (u.mean(0) ** 2 + chi.var(0, correction=0)).sqrt(), harmonic.mean(0)
+
+
+def turned_back(solution: Solution, flips: tuple[int, ...], sign: float) -> Solution:
+    """The solution of the scan that was turned."""
+    return Solution([], sign * solution.chi.flip(flips), solution.u.flip(flips), sign * solution.harmonic.flip(flips))
+
+
+def fallen_back(found: Susceptibility, reasons: list[str]) -> Susceptibility:
+    """What FANSI found, with the reasons that it did the work."""
+    message = f"the network is not used, FANSI takes over: {'; '.join(reasons)}"
+    return Susceptibility(found.chi, found.parameters | {"Fallback": "fansi", "OutOfRange": reasons}, found.background, None, [message])
