@@ -16,6 +16,7 @@ include { TWOPASS } from './modules/twopass'
 include { RELAX } from './modules/relax'
 include { SWI } from './modules/swi'
 include { PUBLISH } from './modules/publish'
+include { TRAIN } from './modules/train'
 
 // From the runs [meta, files, inherited sidecars] to the published maps.
 workflow SUSCEPTIBILITY {
@@ -59,21 +60,17 @@ workflow SUSCEPTIBILITY {
     verdicts
 }
 
-workflow {
+// From an input folder to the published maps.
+workflow MAPS {
+    take:
+    input
+    outdir
+    info
+    options
+
     main:
-    if (params.help) {
-        println(helpText())
-        System.exit(0)
-    }
-    def options = checkedParams(params)
-    def input = inputFolder(options.input)
-    def outdir = outputFolder('outdir', options.outdir)
-    def info = outputFolder('outdir', "${outdir}/pipeline_info")
     def masks = options.masks ? masksIn('masks', options.masks) : []
     def references = options.references ? masksIn('references', options.references) : []
-    writeParams(info, options)
-    writeTable(info.resolve('set_aside.tsv'), ['name', 'reason'], [])
-
     if (isBids(input)) {
         def (runs, aside) = bidsRuns(input)
         ch_runs = channel.fromList(runs)
@@ -92,6 +89,37 @@ workflow {
     SUSCEPTIBILITY.out.records.mix(ch_records).collect().subscribe { records -> writeVersions(info, records) }
     SUSCEPTIBILITY.out.verdicts.toSortedList { row -> row.join(' ') }.subscribe { rows -> writeVerdicts(info, rows) }
     SUSCEPTIBILITY.out.description.first().subscribe { path -> path.copyTo(outdir.resolve('dataset_description.json')) }
+}
+
+// From label maps to the weights of the learned inversion.
+workflow TRAINING {
+    take:
+    options
+
+    main:
+    def labels = options.labels ? inputFolder('labels', options.labels) : []
+    outputFolder('train_cache', "${options.train_cache}/inversion")
+    TRAIN(labels, file(options.train_cache, glob: false), codeOf('train', ['simulate', 'invert']))
+}
+
+workflow {
+    main:
+    if (params.help) {
+        println(helpText())
+        System.exit(0)
+    }
+    def options = checkedParams(params)
+    def input = options.train ? null : inputFolder('input', options.input)
+    def outdir = outputFolder('outdir', options.outdir)
+    def info = outputFolder('outdir', "${outdir}/pipeline_info")
+    writeParams(info, options)
+    writeTable(info.resolve('set_aside.tsv'), ['name', 'reason'], [])
+    if (options.train) {
+        TRAINING(options)
+    }
+    else {
+        MAPS(input, outdir, info, options)
+    }
 
     workflow.onComplete = {
         println(summary(info, outdir))

@@ -1,7 +1,8 @@
 // What a stage's result depends on besides its inputs: the engine sees the executable, not the package that it imports.
 
-def codeOf(stage) {
-    def sources = ["${stage}.py", 'chiflow/__init__.py', "chiflow/${stage}.py", "chiflow/${stage}", 'chiflow/core']
+// rooms: those that the stage's own imports, besides core.
+def codeOf(stage, rooms = []) {
+    def sources = (["${stage}.py", 'chiflow/__init__.py', "chiflow/${stage}.py", "chiflow/${stage}", 'chiflow/core'] + rooms.collect { room -> "chiflow/${room}" })
         .collect { name -> projectDir.resolve("bin/${name}") }
         .collectMany { source -> pythonFiles(source) }
     if (!sources) {

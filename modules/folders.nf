@@ -11,13 +11,13 @@ def filesBelow(folder) {
     }
 }
 
-def inputFolder(name) {
+def inputFolder(option, name) {
     def folder = file(name, glob: false)
     if (!folder.isDirectory()) {
-        stopOn(["--input: there is no folder ${printable(name)}"])
+        stopOn(["--${option}: there is no folder ${printable(name)}"])
     }
     if (!folder.list()) {
-        stopOn(["--input: the folder ${printable(name)} is empty"])
+        stopOn(["--${option}: the folder ${printable(name)} is empty"])
     }
     return folder
 }

@@ -33,7 +33,8 @@ def helpText() {
 // The parameters with the types of the schema; all that is wrong with them ends the run before any task.
 def checkedParams(given) {
     def rules = schemaGroups().collectEntries { group -> group.properties }
-    def required = schemaGroups().collectMany { group -> group.required ?: [] }
+    def isTraining = given.train?.toString() == 'true'
+    def required = schemaGroups().collectMany { group -> group.required ?: [] } - (isTraining ? ['input'] : [])
     def faults = given.keySet().findAll { name -> !(name in rules) }
         .collect { name -> "--${printable(name)}: there is no such parameter${didYouMean(name, rules.keySet().collect { known -> "--${known}" })}" }
     def values = [:]
@@ -46,6 +47,9 @@ def checkedParams(given) {
         else {
             values[name] = value.toString() == '' ? rule['default'] : cast(value, rule.type)
         }
+    }
+    if (isTraining && values.input) {
+        faults << '--input: --train takes none, its data are made from --labels'
     }
     stopOn(faults)
     return values

@@ -52,7 +52,7 @@ def outcomes(trace) {
     def last = readTable(trace).collectEntries { row -> [[row.name.tokenize(' ')[0].tokenize(':')[-1], row.tag], row] }
     def failed = last.findAll { _task, row -> row.status in ['FAILED', 'ABORTED'] }
     def rows = failed.collect { task, row -> [task[1], 'failed', task[0], reasonOf(row)] }
-    def published = last.findAll { task, row -> task[0] == 'PUBLISH' && row.status in ['COMPLETED', 'CACHED'] }
+    def published = last.findAll { task, row -> task[0] in ['PUBLISH', 'TRAIN'] && row.status in ['COMPLETED', 'CACHED'] }
     return (published.collect { task, _row -> [task[1], 'done', '', ''] } + rows).sort { row -> row[0] }
 }
 

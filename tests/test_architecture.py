@@ -14,6 +14,7 @@ ROOMS = sorted({path.stem for path in (BIN / "chiflow").iterdir() if path.suffix
 EXECUTABLES = sorted(path.stem for path in BIN.glob("*.py"))
 MODULES = {path.stem: path.read_text(encoding="utf8") for path in (ROOT / "modules").glob("*.nf")}
 STAGES = sorted(name for name, text in MODULES.items() if text.startswith("process "))
+ABOVE = {"train": ("simulate", "invert")}  # a room above others, and which it may import
 NO_STAGE = {"evaluate", "phantom"}
 
 
@@ -26,7 +27,13 @@ def graph():
 def test_a_room_imports_itself_and_core_only(room, graph):
     own = {module for module in graph.modules if (module + ".").startswith(f"chiflow.{room}.")}
     imported = {target for module in own for target in graph.find_modules_directly_imported_by(module)} - own
-    assert {target for target in imported if not (target + ".").startswith("chiflow.core.") and target != "chiflow"} == set()
+    allowed = tuple(f"chiflow.{name}." for name in ("core", *ABOVE.get(room, ())))
+    assert {target for target in imported if not (target + ".").startswith(allowed) and target != "chiflow"} == set()
+
+
+@pytest.mark.parametrize("room", ABOVE)
+def test_what_a_room_imports_is_in_the_code_that_its_task_depends_on(room):
+    assert f"codeOf('{room}', {list(ABOVE[room])})" in (ROOT / "main.nf").read_text(encoding="utf8")
 
 
 def test_core_imports_no_room(graph):

@@ -1,6 +1,6 @@
 """Training samples kept on disk, each with the start of the network (masked TV), since both cost more than a training step.
 
-A shard is a file of SIZE samples as float16 in units of the field's rms. Shard n depends on the seed and n alone, so any process can make any
+A shard is a file of samples as float16 in units of the field's rms. Shard n depends on the seed and n alone, so any process can make any
 shard, and a file that is there is not made again.
 """
 
@@ -19,14 +19,20 @@ from chiflow.simulate.sample import made
 
 SIZE = 64
 VOLUMES = ("field", "mask", "weight", "ridge", "start", "guide")
+ATTEMPTS = 20
 FARTHEST = 3.0  # times ‖χ‖: a sample whose start is farther away than that teaches nothing
 
 
-def shard(folder: Path, seed: int, number: int, heads: list[LabelHead]) -> Path:
-    """The file of a shard, made when it is not there."""
-    path = folder / f"shard_{seed}_{number:04d}.pt"
+def shard_path(folder: Path, seed: int, number: int) -> Path:
+    """Where a shard is, or will be."""
+    return folder / f"shard_{seed}_{number:04d}.pt"
+
+
+def shard(folder: Path, seed: int, number: int, heads: list[LabelHead], size: int = SIZE) -> Path:
+    """The file of a shard of `size` samples, made when it is not there."""
+    path = shard_path(folder, seed, number)
     if not path.is_file():
-        samples = [sample(seed, number * SIZE + index, heads) for index in range(SIZE)]
+        samples = [sample(seed, number * size + index, heads) for index in range(size)]
         torch.save(samples, path.with_suffix(".part"))
         path.with_suffix(".part").replace(path)
     return path
@@ -34,7 +40,7 @@ def shard(folder: Path, seed: int, number: int, heads: list[LabelHead]) -> Path:
 
 def sample(seed: int, number: int, heads: list[LabelHead]) -> dict:
     """Start and truth of a sample; drawn again while TV fails on it."""
-    for attempt in range(20):
+    for attempt in range(ATTEMPTS):
         recipe = drawn(np.random.default_rng([seed, number, attempt]), len(heads))
         made_of = made(recipe, heads)
         if made_of.chi[made_of.mask].std() < 1e-4:
@@ -51,10 +57,10 @@ def sample(seed: int, number: int, heads: list[LabelHead]) -> dict:
     return volumes | {"geometry": geometry, "sigma": start.sigma, "rms_ppm": start.rms_ppm, "voxels": int(start.mask.sum())}
 
 
-def restored(content: dict) -> tuple[Prepared, torch.Tensor]:
-    """The network's input and the true χ, both in units of the field's rms."""
-    volumes = {name: content[name].float() for name in VOLUMES}
-    return Prepared(Geometry(*content["geometry"]), sigma=content["sigma"], rms_ppm=content["rms_ppm"], **volumes), content["truth"].float()
+def restored(content: dict, device: torch.device | str = "cpu") -> tuple[Prepared, torch.Tensor]:
+    """The network's input and the true χ on a device, both in units of the field's rms."""
+    volumes = {name: content[name].to(device).float() for name in VOLUMES}
+    return Prepared(Geometry(*content["geometry"]), sigma=content["sigma"], rms_ppm=content["rms_ppm"], **volumes), content["truth"].to(device).float()
 
 
 def turned(start: Prepared, truth: torch.Tensor, rng: np.random.Generator, guided: bool) -> tuple[Prepared, torch.Tensor]:

@@ -1,0 +1,66 @@
+"""What a training hands over: <name>.safetensors, and the card <name>.json that says where the weights come from and what they are good for."""
+
+import hashlib
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from chiflow.core.contracts import read_json, write_json
+from chiflow.core.nifti import write_bytes
+from chiflow.train.heads import Data
+from chiflow.train.inversion import Config, State
+from chiflow.train.ranges import ranges
+from chiflow.train.session import stock_of
+
+NAME = "inversion"
+LIMITS = [
+    "Trained on synthetic fields only: label maps of adult heads and random shapes.",
+    "χ is relative: its mean over the mask is 0. Sources outside the mask are not mapped.",
+    "A scan outside the ranges is warned about; farther outside another method takes over.",
+    "Without a calibration the uncertainty is that of the training samples.",
+]
+
+
+def write_weights(state: State, config: Config, data: Data, folder: Path, out: Path) -> Path:
+    """Write the running mean as float16 and its card; returns the path of the weights. folder : that of the training, whose shards give the ranges."""
+    tensors = {name: tensor.detach().cpu().to(torch.float16).contiguous() for name, tensor in state.mean.state_dict().items()}
+    content = save(tensors)
+    card = {
+        "Name": NAME,
+        "Sha256": hashlib.sha256(content).hexdigest(),
+        "Architecture": {"Class": "chiflow.invert.unrolled.Unrolled", "Channels": list(config.channels), "Iterations": config.iterations, "Stored": "float16",
+                         "Parameters": sum(p.numel() for p in state.mean.parameters())},
+        "Training": {"Command": command(), "Config": asdict(config), "StepsDone": state.step, "Seconds": round(state.seconds),
+                     "Data": "fields simulated from label maps and random shapes" if data.sha256 else "fields simulated from random shapes",
+                     "HeldOut": [head.name for head in data.held_out], "Sha256OfLabels": data.sha256, "Sha256OfCode": data.code},
+        "ValidationCurve": [{camel(name): rounded(value) for name, value in row.items()} for row in state.curve],
+        "Licence": "MIT",
+        "Ranges": ranges(stock_of(config, data, folder).there(), config.seed, len(data.trained), state.mean),
+        "Limits": LIMITS,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{NAME}.safetensors"
+    write_bytes(path, content)
+    write_json(path.with_suffix(".json"), card)
+    return path
+
+
+def update_card(card: Path, **entries) -> None:
+    """Put entries into a card, in place of those of the same name; a card is old or new, never in between."""
+    write_json(card, read_json(card) | entries)
+
+
+def command() -> str:
+    """The command line of this process, without the folders of this machine."""
+    return " ".join([Path(sys.argv[0]).name, *(Path(word).name if "/" in word else word for word in sys.argv[1:])])
+
+
+def camel(name: str) -> str:
+    return "".join(part.title() for part in name.split("_"))
+
+
+def rounded(value: float | int | None) -> float | int | None:
+    return float(f"{value:.5g}") if isinstance(value, float) else value

@@ -1,0 +1,230 @@
+"""Training: what an interruption changes (nothing), what a folder of samples holds, and what the card says of the weights."""
+
+import csv
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, Engine
+
+from chiflow.core.contracts import read_json
+from chiflow.core.errors import ChiflowError
+from chiflow.core.weights import load_weights
+from chiflow.simulate import recipe as recipes
+from chiflow.simulate.anatomy import LabelHead
+from chiflow.train import session
+from chiflow.train.card import update_card, write_weights
+from chiflow.train.heads import Data, chosen, kept_folder, kept_heads, read_data
+from chiflow.train.inversion import Config, load_state, new_state, save_state
+from chiflow.train.ranges import recipe_of
+from chiflow.train.session import trained
+from chiflow.train.shards import sample, shard
+from chiflow.train.stock import Stock
+
+TINY = Config(steps=6, shards=2, first_shards=1, steps_per_shard=3, shard_size=2, checked_every=3, validation_samples=1, channels=(4, 4), iterations=2, warm_up=2)
+CPU = torch.device("cpu")
+NAMES = [f"training_seg_{n:02d}.nii.gz" for n in range(1, 11)]
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Samples of 12³ voxels, on one thread, and denormals as they were."""
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(recipes, "SHAPES", ((12, 12, 12),))
+    torch.set_num_threads(1)
+    yield
+    torch.set_flush_denormal(False)
+    torch.set_num_threads(threads)
+
+
+def run(folder, config=TINY, data=Data([], [], {}, ["code"])):
+    with kept_folder(folder):
+        return trained(config, data, folder, folder, CPU, workers=0)
+
+
+def content(state) -> dict:
+    """All that a training has learned."""
+    moments = {f"{n}.{name}": value for n, kept in state.optimiser.state_dict()["state"].items() for name, value in kept.items()}
+    return dict(state.network.state_dict()) | {f"mean.{name}": value for name, value in state.mean.state_dict().items()} | moments
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A training that nothing interrupted, and its folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipes, "SHAPES", ((12, 12, 12),))
+        folder = tmp_path_factory.mktemp("training")
+        torch.set_num_threads(1)
+        return run(folder), folder
+
+
+@pytest.mark.parametrize("step", [1, 2, 4])
+def test_an_interruption_changes_no_bit(done, tmp_path, monkeypatch, step):
+    whole, folder = done
+    monkeypatch.setattr(session, "SAVED_EVERY", 1 if step == 4 else 2)
+    advance = session.advance
+
+    def interrupted(state, *arguments):
+        if state.step == step:
+            raise KeyboardInterrupt
+        return advance(state, *arguments)
+
+    monkeypatch.setattr(session, "advance", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path)
+    monkeypatch.setattr(session, "advance", advance)
+    again = run(tmp_path)
+    assert again.curve == whole.curve and again.step == whole.step == 6
+    assert content(again).keys() == content(whole).keys()
+    assert [name for name, value in content(again).items() if not torch.equal(value, content(whole)[name])] == []
+    assert (tmp_path / "curve.csv").read_bytes() == (folder / "curve.csv").read_bytes()
+
+
+def test_training_moves_every_weight_and_the_loss_is_finite(done):
+    before = new_state(TINY, CPU).network.state_dict()
+    after = done[0].network.state_dict()
+    assert [name for name in before if torch.equal(before[name], after[name])] == []
+    assert all(np.isfinite(row["loss"]) and row["guided_over_tv"] > 0 for row in done[0].curve)
+
+
+def test_the_curve_is_a_row_for_each_check_and_a_picture(done):
+    rows = list(csv.DictReader((done[1] / "curve.csv").open(encoding="utf8")))
+    assert [int(row["step"]) for row in rows] == [3, 6]
+    assert [float(row["loss"]) for row in rows] == pytest.approx([row["loss"] for row in done[0].curve], rel=1e-5)
+    assert (done[1] / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
+    save_state(new_state(TINY, CPU), TINY, tmp_path / "a.pt")
+    load_state(replace(TINY, steps=9, checked_every=1), tmp_path / "a.pt", CPU)
+    with pytest.raises(ChiflowError, match="another configuration .seed."):
+        load_state(replace(TINY, seed=1), tmp_path / "a.pt", CPU)
+
+
+def test_a_checkpoint_from_before_an_option_has_its_default(tmp_path):
+    config = Config(channels=(4, 4), iterations=1)
+    save_state(new_state(config, CPU), config, tmp_path / "a.pt")
+    kept = torch.load(tmp_path / "a.pt", weights_only=True)
+    del kept["config"]["shard_size"], kept["losses"], kept["seconds"]
+    torch.save(kept, tmp_path / "a.pt")
+    assert load_state(config, tmp_path / "a.pt", CPU).losses == []
+    with pytest.raises(ChiflowError, match="shard_size"):
+        load_state(replace(config, shard_size=2), tmp_path / "a.pt", CPU)
+
+
+def test_a_shard_does_not_depend_on_who_draws_it(tmp_path):
+    first, second = (torch.load(shard(tmp_path / str(n), 3, 1, [], 2), weights_only=True) for n in map(_folder(tmp_path), (0, 1)))
+    for ours, theirs, number in zip(first, second, (2, 3)):
+        alone = sample(3, number, [])
+        for name, value in alone.items():
+            assert all(torch.equal(value, other[name]) if torch.is_tensor(value) else value == other[name] for other in (ours, theirs))
+
+
+def _folder(tmp_path):
+    def make(n):
+        (tmp_path / str(n)).mkdir()
+        return n
+    return make
+
+
+def test_the_recipe_of_a_sample_is_found_again():
+    assert recipe_of(sample(0, 4, []), 0, 4, 0).shape == (12, 12, 12)
+    with pytest.raises(StopIteration):
+        recipe_of(sample(0, 4, []), 0, 5, 0)
+
+
+@pytest.mark.parametrize("held_out, expected", [("", [9, 10]), ("02 05", [2, 5]), ("0", [10]), ("seg_0[12]", [1, 2]), ("training_seg_03.nii.gz,10", [3, 10])])
+def test_label_maps_are_held_out_by_the_end_of_their_name(held_out, expected):
+    assert chosen(NAMES, held_out) == [NAMES[n - 1] for n in expected]
+
+
+@pytest.mark.parametrize("held_out, said", [("11", "no label map fits 11"), ("*", "none is left")])
+def test_a_choice_that_cannot_be_is_told(held_out, said):
+    with pytest.raises(ChiflowError, match=said):
+        chosen(NAMES, held_out)
+
+
+@pytest.fixture
+def labels(tmp_path):
+    """Three label maps: a brain of white matter, cortex and putamen."""
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    for number in (1, 2, 3):
+        volume = np.zeros((24, 22, 20), np.int16)
+        volume[4:20, 4:18, 4:16] = 3
+        volume[7:17, 7:15, 7:13] = 2
+        volume[8:10, 8:12, 8 : 8 + number] = 12
+        nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), folder / f"head_{number}.nii.gz")
+    return folder
+
+
+def test_label_maps_are_kept_and_a_folder_belongs_to_one_choice_of_them(labels, tmp_path):
+    with kept_folder(tmp_path / "kept") as folder:
+        data = read_data(labels, "3", folder, 2)
+        assert [h.name for h in data.trained] == ["head_1.nii.gz", "head_2.nii.gz"] and [h.name for h in data.held_out] == ["head_3.nii.gz"]
+        assert data.sha256["head_1.nii.gz"] == hashlib.sha256((labels / "head_1.nii.gz").read_bytes()).hexdigest()
+        kept = kept_heads(folder / "heads.npz")
+        assert [h.name for h in kept] == sorted(data.sha256) and np.array_equal(kept[0].kinds, data.trained[0].kinds)
+        assert read_data(labels, "3", folder, 2).sha256 == data.sha256
+        for other in ({"held_out": "2"}, {"shard_size": 3}, {"labels": None, "held_out": ""}):
+            with pytest.raises(ChiflowError, match="another choice of"):
+                read_data(**{"labels": labels, "held_out": "3", "folder": folder, "shard_size": 2} | other)
+
+
+def test_a_folder_is_worked_in_by_one_training(tmp_path):
+    with kept_folder(tmp_path), pytest.raises(ChiflowError, match="another training"):
+        with kept_folder(tmp_path):
+            pass
+    with kept_folder(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("make", [lambda folder: None, lambda folder: folder.mkdir()])
+def test_a_folder_without_label_maps_is_told(tmp_path, make):
+    make(tmp_path / "labels")
+    with pytest.raises(ChiflowError, match="no label maps"):
+        read_data(tmp_path / "labels", "", tmp_path, 2)
+
+
+def test_the_card_is_that_of_the_weights(done, tmp_path):
+    state, folder = done
+    data = Data([], [], {"head.nii": "0123"}, ["code"])
+    path = write_weights(state, TINY, data, folder, tmp_path)
+    tensors, card = load_weights(path)
+    assert card["Name"] == "inversion" and card["Architecture"]["Parameters"] == sum(value.numel() for value in tensors.values())
+    mean = state.mean.state_dict()
+    assert tensors.keys() == mean.keys() and all(torch.equal(value, mean[name].half().float()) for name, value in tensors.items())
+    assert card["Training"]["Config"]["steps"] == card["Training"]["StepsDone"] == 6 and card["Training"]["Sha256OfLabels"] == data.sha256
+    assert [row["Step"] for row in card["ValidationCurve"]] == [3, 6]
+    assert all(low <= high for low, high in card["Ranges"].values()) and "ResidualToNoise" in card["Ranges"]
+
+
+def test_ranges_are_those_of_the_samples(done, tmp_path):
+    state, folder = done
+    card = read_json(write_weights(state, TINY, Data([], [], {}, []), folder, tmp_path).with_suffix(".json"))
+    contents = [content for n in (0, 1) for content in torch.load(folder / "shards" / f"shard_0_{n:04d}.pt", weights_only=True)]
+    sizes = [content["geometry"][1] for content in contents]
+    told = [recipes.drawn(np.random.default_rng([0, n, 0]), 0) for n in range(4)]
+    expected = {"SmallestVoxelMm": [min(map(min, sizes)), max(map(min, sizes))], "LargestVoxelMm": [min(map(max, sizes)), max(map(max, sizes))],
+                "RelativeNoise": np.percentile([content["sigma"] for content in contents], [1, 99]),
+                "FieldRmsPpm": np.percentile([content["rms_ppm"] for content in contents], [1, 99]),
+                "ToldNoise": np.percentile([r.sigma_ppm * r.told / c["rms_ppm"] for r, c in zip(told, contents)], [1, 99])}
+    for name, value in expected.items():
+        assert card["Ranges"][name] == pytest.approx(list(value), rel=1e-3), name
+
+
+def test_entries_are_put_into_a_card(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"Name": "a", "Scores": 1}), encoding="utf8")
+    update_card(tmp_path / "a.json", Scores={"case": 2}, Calibration=1.5)
+    assert read_json(tmp_path / "a.json") == {"Name": "a", "Scores": {"case": 2}, "Calibration": 1.5}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
