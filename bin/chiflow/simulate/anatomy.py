@@ -91,7 +91,7 @@ def read_labels(path: Path) -> np.ndarray:
     image = nibabel.as_closest_canonical(read_header(path))
     sizes = np.array(image.header.get_zooms()[:3], float)
     if image.ndim != 3 or np.abs(sizes - 1).max() > 0.01:
-        raise ChiflowError(f"{path}: shape {image.shape}, voxels of {sizes.round(3).tolist()} mm: a 3D label map at 1 mm is wanted, resample it first")
+        raise ChiflowError(f"{path}: shape {image.shape}, voxels of {sizes.round(3).tolist()} mm: a 3D label map at 1 mm is wanted")
     values = np.asarray(image.dataobj)
     if not np.isfinite(values).all() or (values != np.floor(values)).any() or values.min() < 0 or values.max() > LARGEST_LABEL:
         raise ChiflowError(f"{path}: not a label map: whole numbers from 0 to {LARGEST_LABEL} are wanted")

@@ -25,6 +25,7 @@ class Recipe:
     voxel of it (anywhere) or of a deep structure (deep), or the middle of the deep grey matter (nuclei).
     chi_ppm, texture_ppm, brightness : of each kind; texture_mm : correlation length. veins : number; lesions : χ in ppm and radius in mm;
     lesion_places : of their middles, as fractions of the box, anywhere when there are none. vein_brightness : of veins and lesions, any when None.
+    bias_mm : period of the magnitude's bias field, 30 voxels when None.
     sigma_ppm : noise in the median voxel. noise_spread : of log σ over space. told : what is said about σ over what is true.
     residue : rms of the harmonic rest of the background over that of the field. anisotropy_ppm : of χ₁₃ and χ₂₃ in white matter.
     outliers : number of clusters that are wrong by outlier_size × rms of the field. mask_error : voxels that the mask is too large (+) or too
@@ -49,6 +50,7 @@ class Recipe:
     texture_mm: float = 3.0
     brightness: tuple[float, ...] = (1.0,) * len(KINDS)
     vein_brightness: float | None = None
+    bias_mm: float | None = None
     blurred: bool = False
     veins: int = 0
     lesions: tuple[tuple[float, float], ...] = ()
@@ -71,7 +73,8 @@ class Recipe:
         if self.head is not None and not 0 <= self.head < heads:
             raise ChiflowError(f"recipe: label map {self.head} is wanted, {heads} are there")
         if min(self.shape) < SMALLEST or min(self.voxel_size) <= 0 or min(self.stretch) <= 0:
-            raise ChiflowError(f"recipe: shape {self.shape} (at least {SMALLEST}), voxel_size {self.voxel_size} and stretch {self.stretch} must be above 0")
+            given = f"shape {self.shape}, voxel_size {self.voxel_size}, stretch {self.stretch}"
+            raise ChiflowError(f"recipe: {given}: at least {SMALLEST} voxels along each axis, and sizes above 0 are wanted")
         for name in ("chi_ppm", "texture_ppm", "brightness"):
             if len(getattr(self, name)) < kinds:
                 raise ChiflowError(f"recipe: {name} has {len(getattr(self, name))} values, one for each of {kinds} kinds is wanted")

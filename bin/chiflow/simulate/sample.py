@@ -106,7 +106,8 @@ def brightness(labels: torch.Tensor, recipe: Recipe, rng: np.random.Generator) -
     if recipe.vein_brightness is not None:
         table[VEIN:] = recipe.vein_brightness
     table[0] = 0
-    image = mean(table[labels] * torch.exp(0.03 * smooth(rng, labels.shape, 3.0) + 0.25 * smooth(rng, labels.shape, 60.0)))
+    period = 60.0 if recipe.bias_mm is None else recipe.bias_mm * FINER / np.mean(recipe.voxel_size)
+    image = mean(table[labels] * torch.exp(0.03 * smooth(rng, labels.shape, 3.0) + 0.25 * smooth(rng, labels.shape, period)))
     return (image + (recipe.guide_noise or 0) * CONTRAST * torch.from_numpy(rng.standard_normal(image.shape, dtype=np.float32))).abs()
 
 
