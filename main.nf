@@ -2,7 +2,7 @@
 // chiflow: DICOM or BIDS multi-echo gradient-echo MRI to quantitative susceptibility maps, all runs in parallel.
 
 include { helpText ; checkedParams ; unwrappings ; isOfTotalField } from './modules/params'
-include { inputFolder ; outputFolder ; privateFolder } from './modules/folders'
+include { inputFolder ; labelMaps ; outputFolder ; privateFolder } from './modules/folders'
 include { isBids ; bidsRuns ; masksIn ; maskOf } from './modules/bids'
 include { writeParams ; writeVersions ; writeTable ; writeVerdicts ; keepAside ; summary } from './modules/summary'
 include { codeOf } from './modules/code'
@@ -97,7 +97,7 @@ workflow TRAINING {
     options
 
     main:
-    def labels = options.labels ? inputFolder('labels', options.labels) : []
+    def labels = options.labels ? labelMaps(options.labels) : []
     outputFolder('train_cache', "${options.train_cache}/inversion")
     TRAIN(labels, file(options.train_cache, glob: false), codeOf('train', ['simulate', 'invert']))
 }

@@ -22,6 +22,15 @@ def inputFolder(option, name) {
     return folder
 }
 
+// Single files, so that an edit of one is seen when a training resumes.
+def labelMaps(name) {
+    def maps = inputFolder('labels', name).listFiles().findAll { path -> path.name ==~ /.+\.nii(\.gz)?/ }.sort()
+    if (!maps) {
+        stopOn(["--labels: no label maps (.nii, .nii.gz) in ${printable(name)}"])
+    }
+    return maps
+}
+
 def outputFolder(option, name) {
     def folder = file(name, glob: false)
     try {

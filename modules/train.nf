@@ -4,7 +4,7 @@ process TRAIN {
     label 'gpu'
 
     input:
-    path labels, stageAs: 'labels'
+    path labels, stageAs: 'labels/*'
     path kept, stageAs: 'kept' // a folder that outlives the task: what is in kept/inversion/ goes on after an interruption
     val code
 

@@ -3,28 +3,22 @@
 import csv
 import hashlib
 import json
-import multiprocessing
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import nibabel
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, Engine
+from conftest import Engine
 
 from chiflow.core.contracts import read_json
 from chiflow.core.errors import ChiflowError
 from chiflow.core.weights import load_weights
 from chiflow.simulate import recipe as recipes
-from chiflow.simulate.anatomy import LabelHead
-from chiflow.train import session
+from chiflow.train import session, stock
 from chiflow.train.card import update_card, write_weights
-from chiflow.train.heads import Data, chosen, kept_folder, kept_heads, read_data
+from chiflow.train.heads import Data, chosen, keep_heads, kept_folder, kept_heads, read_data
 from chiflow.train.inversion import Config, load_state, new_state, save_state
 from chiflow.train.ranges import recipe_of
 from chiflow.train.session import trained
@@ -122,19 +116,38 @@ def test_a_checkpoint_from_before_an_option_has_its_default(tmp_path):
         load_state(replace(config, shard_size=2), tmp_path / "a.pt", CPU)
 
 
-def test_a_shard_does_not_depend_on_who_draws_it(tmp_path):
-    first, second = (torch.load(shard(tmp_path / str(n), 3, 1, [], 2), weights_only=True) for n in map(_folder(tmp_path), (0, 1)))
-    for ours, theirs, number in zip(first, second, (2, 3)):
-        alone = sample(3, number, [])
-        for name, value in alone.items():
-            assert all(torch.equal(value, other[name]) if torch.is_tensor(value) else value == other[name] for other in (ours, theirs))
+def same(ours: dict, theirs: dict) -> bool:
+    return ours.keys() == theirs.keys() and all(torch.equal(v, theirs[k]) if torch.is_tensor(v) else v == theirs[k] for k, v in ours.items())
 
 
-def _folder(tmp_path):
-    def make(n):
-        (tmp_path / str(n)).mkdir()
-        return n
-    return make
+def test_a_sample_is_that_of_its_number_in_whatever_shard_it_lies(tmp_path):
+    first, second = (torch.load(shard(tmp_path, 3, number, [], size), weights_only=True) for number, size in ((1, 2), (0, 3)))
+    assert same(first[0], second[2]) and same(first[0], sample(3, 2, [])) and not same(first[0], first[1])
+
+
+def small_draw(*arguments):
+    """A worker of its own process, which has not seen the monkeypatch of this one."""
+    recipes.SHAPES = ((12, 12, 12),)
+    draw(*arguments)
+
+
+draw = stock.draw
+
+
+def test_a_worker_draws_what_is_drawn_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(stock, "draw", small_draw)
+    keep_heads(tmp_path / "heads.npz", [])
+    with Stock(tmp_path, 0, 1, 1, []) as shards:
+        (drawn,) = shards.opened(0)
+        assert same(drawn, sample(0, 0, []))
+    assert not any(worker.is_alive() for worker in shards.workers)
+
+
+def test_a_worker_that_failed_is_told(tmp_path):
+    shards = Stock(tmp_path, 0, 1, 1, [], workers=0)
+    shards.workers = [SimpleNamespace(exitcode=1, is_alive=lambda: False)]
+    with pytest.raises(ChiflowError, match="shard_0_0000.pt: the process that draws samples ended"):
+        shards.opened(0)
 
 
 def test_the_recipe_of_a_sample_is_found_again():
@@ -228,3 +241,26 @@ def test_entries_are_put_into_a_card(tmp_path):
     update_card(tmp_path / "a.json", Scores={"case": 2}, Calibration=1.5)
     assert read_json(tmp_path / "a.json") == {"Name": "a", "Scores": {"case": 2}, "Calibration": 1.5}
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+TINY_TASK = "process { withName: TRAIN { cpus = 1\n memory = 2.GB\n ext.args = '--steps %d --shards 1 --shard-size 1 --validation-samples 1' } }\n"
+
+
+def test_the_engine_trains_and_goes_on_where_it_was(project, tmp_path):
+    engine = Engine(project, tmp_path / "launch")
+    for steps, rows in ((1, ["1"]), (2, ["1", "2"])):
+        (engine.launch / "tiny.config").write_text(TINY_TASK % steps, encoding="utf8")
+        done = engine.run("-c", "tiny.config", "--train", "--train_cache", tmp_path / "kept ü", "-resume", out=tmp_path / "out")
+        assert done.status == 0 and done.tasks("COMPLETED") == {("TRAIN", "inversion")}, done.said
+        assert [row["step"] for row in csv.DictReader((done.out / "weights" / "curve.csv").open(encoding="utf8"))] == rows
+    assert load_weights(done.out / "weights" / "inversion.safetensors")[1]["Training"]["StepsDone"] == 2
+    assert {path.name for path in (done.out / "weights").iterdir()} == {"inversion.safetensors", "inversion.json", "curve.csv", "curve.png"}
+
+
+def test_what_a_training_cannot_use_is_told_before_any_task(project, tmp_path):
+    engine = Engine(project, tmp_path / "launch")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "readme.txt").write_text("x")
+    for options, said in ((("--input", tmp_path), "error: --input: --train takes none"), (("--labels", tmp_path / "empty"), "error: --labels: no label maps")):
+        done = engine.run("--train", *options, out=tmp_path / "out")
+        assert done.status == 1 and said in done.said and "Submitted process" not in done.said
