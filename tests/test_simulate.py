@@ -15,7 +15,7 @@ from chiflow.core.dipole import DipoleOperator
 from chiflow.core.errors import ChiflowError
 from chiflow.core.geometry import Geometry
 from chiflow.core.nifti import load
-from chiflow.simulate.anatomy import INDEX, read_head, read_heads
+from chiflow.simulate.anatomy import INDEX, label_maps, read_head
 from chiflow.simulate.paint import LESION, VEIN
 from chiflow.simulate.recipe import FREE_KINDS, Recipe, drawn
 from chiflow.simulate.sample import PADDING, harmonic_rest, made
@@ -25,7 +25,8 @@ from chiflow.simulate.write import RecordedRecipe, affine_of, label_map_of, read
 
 OBLIQUE = tuple(np.array([0.3, -0.5, 0.8]) / np.linalg.norm([0.3, -0.5, 0.8]))
 CHI = tuple(0.04 * np.cos(3.0 * np.arange(FREE_KINDS)))
-SHAPES = Recipe(3, None, (23, 26, 24), (1.0, 1.2, 1.6), OBLIQUE, chi_ppm=CHI, texture_ppm=(0.005,) * FREE_KINDS, brightness=(1.0,) * FREE_KINDS, sigma_ppm=0.0)
+SHAPES = Recipe(3, None, (23, 26, 24), (1.0, 1.2, 1.6), OBLIQUE, chi_ppm=CHI, texture_ppm=(0.005,) * FREE_KINDS, brightness=(1.0,) * FREE_KINDS,
+                sigma_ppm=0.0)
 VOLUMES = ("field", "mask", "weight", "magnitude", "chi", "local", "kinds")
 QUIET = dict(veins=0, guide_noise=0.0)
 
@@ -54,7 +55,7 @@ def ellipsoid(semi, centre=(33, 38, 40), shape=(66, 76, 80)) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def labels(tmp_path_factory):
-    """Folder with the label map of a small head: skin, skull, CSF, cortex, white matter, ventricle and nuclei, air in the nose."""
+    """Folder with the label map of a small head: skin, skull, CSF, cortex, white matter, ventricle and nuclei, air in the nose, a gap inside."""
     volume = np.zeros((66, 76, 80), np.int16)
     for label, semi in ((511, (32, 36, 38)), (515, (30, 34, 36)), (24, (27, 31, 33)), (3, (26, 30, 32)), (2, (22, 26, 28)), (4, (4, 9, 5))):
         volume[ellipsoid(semi)] = label
@@ -62,7 +63,8 @@ def labels(tmp_path_factory):
         volume[ellipsoid((3, 5, 4), (x, 42, 40))] = label
     for label, x in ((28, 28), (60, 38)):
         volume[ellipsoid((5, 7, 7), (x, 36, 28))] = label
-    volume[ellipsoid((6, 6, 6), (33, 69, 26))] = 0
+    for semi, centre in (((6, 6, 6), (33, 69, 26)), ((2.5, 2.5, 2.5), (33, 38, 56))):
+        volume[ellipsoid(semi, centre)] = 0
     folder = tmp_path_factory.mktemp("labels")
     nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), folder / "head_1.nii.gz")
     return folder
@@ -70,7 +72,7 @@ def labels(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def head(labels):
-    return read_heads(labels)[0]
+    return read_head(label_maps(labels)[0])
 
 
 def test_a_recipe_gives_the_same_sample_and_another_seed_another_one():
@@ -152,15 +154,16 @@ def test_anisotropy_is_in_white_matter_and_no_scalar(head):
 
 
 @pytest.mark.parametrize("changes, said", [
-    ({"head": 1}, "label map 1 is wanted, 0 are there"), ({"shape": (7, 20, 20)}, "at least 8 voxels"), ({"voxel_size": (1.0, 0.0, 1.0)}, "sizes above 0"),
-    ({"chi_ppm": (0.1, 0.2)}, "chi_ppm has 2 values, one for each of 28 kinds"), ({"mask_error": 2}, "mask_error 2"),
+    ({"head": 1}, "label map 1 is wanted, 0 are there"), ({"shape": (7, 20, 20)}, "at least 8 voxels"),
+    ({"voxel_size": (1.0, 0.0, 1.0)}, "sizes above 0"), ({"chi_ppm": (0.1, 0.2)}, "chi_ppm has 2 values, one for each of 28 kinds"), ({"mask_error": 2}, "mask_error 2"),
     ({"lesions": ((1.0, 2.0),), "lesion_places": ((0.5,) * 3,) * 2}, "2 lesion_places for 1 lesions"), ({"b0": (0.0, 0.0, 0.0)}, "not a direction")])
 def test_a_recipe_that_cannot_be_is_one_line(changes, said):
     with pytest.raises(ChiflowError, match=said):
         made(replace(SHAPES, **changes), [])
 
 
-@pytest.mark.parametrize("content, said", [('{"Recipe": {"seed": 1}}', "Recipe.head: Field required"), ("[]", "valid dictionary"), ("x", "not a JSON file")])
+@pytest.mark.parametrize("content, said", [('{"Recipe": {"seed": 1}}', "Recipe.head: Field required"), ("[]", "valid dictionary"),
+                                           ("x", "not a JSON file")])
 def test_a_file_that_is_no_recipe_is_named(content, said, tmp_path):
     (tmp_path / "recipe.json").write_text(content)
     with pytest.raises(ChiflowError, match=f"recipe.json: .*{said}"):
@@ -178,9 +181,9 @@ def test_what_is_no_label_map_is_refused(values, size, said, tmp_path):
 
 def test_a_folder_without_label_maps_is_refused(tmp_path):
     with pytest.raises(ChiflowError, match="no label maps"):
-        read_heads(tmp_path)
+        label_maps(tmp_path)
     with pytest.raises(ChiflowError, match="no such folder"):
-        read_heads(tmp_path / "nowhere")
+        label_maps(tmp_path / "nowhere")
 
 
 def test_a_head_is_cut_to_its_brain_and_gets_the_nuclei_that_the_map_lacks(head):
@@ -195,7 +198,8 @@ def test_a_whole_head_fits_its_box_with_the_contrast_of_a_gradient_echo(head):
     shape = head.kinds.shape
     assert sample.geometry.shape == (shape[0] + 2, shape[1] + 2, -(-shape[2] // 2) + 2)
     assert int(sample.mask.sum()) * 2 == pytest.approx(int((head.kinds > 0).sum()), rel=0.02)
-    seen = {name: float(sample.magnitude[sample.kinds == INDEX[name]].median()) for name in ("pallidum", "white_matter", "cerebral_cortex", "ventricle")}
+    darkest_first = ("pallidum", "white_matter", "cerebral_cortex", "ventricle")
+    seen = {name: float(sample.magnitude[sample.kinds == INDEX[name]].median()) for name in darkest_first}
     assert list(seen) == sorted(seen, key=seen.get)
     assert sample.magnitude[(sample.kinds == VEIN) & sample.mask].median() < seen["white_matter"]
     pallidum = sample.chi[sample.kinds == INDEX["pallidum"]].mean() - sample.chi[sample.kinds == INDEX["white_matter"]].mean()

@@ -17,7 +17,6 @@ from chiflow.core.box import mask_box
 from chiflow.core.errors import ChiflowError
 from chiflow.core.geometry import Geometry
 from chiflow.core.nifti import read_header
-from chiflow.core.progress import progress
 
 CLOSING_MM = 5
 LARGEST_LABEL = 20000  # of FreeSurfer's table
@@ -58,11 +57,6 @@ class LabelHead:
 
     kinds: np.ndarray
     name: str
-
-
-def read_heads(folder: Path) -> list[LabelHead]:
-    """The label maps of a folder in the order of their names. Raises ChiflowError when it has none, or one that is not a label map."""
-    return [read_head(path) for path in progress(label_maps(folder), "label maps")]
 
 
 def label_maps(folder: Path) -> list[Path]:

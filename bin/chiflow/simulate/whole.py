@@ -48,8 +48,9 @@ def whole_recipe(head: LabelHead, voxel_size: tuple[float, ...], b0: tuple[float
     shape = tuple(int(np.ceil(e / v - 1e-6)) + around for e, v in zip(extent, voxel_size))
     b0 = tuple(float(b) for b in np.array(b0) / np.linalg.norm(b0))
     texture = tuple(rng.uniform(*TEXTURE_PPM, len(KINDS)).tolist())
-    recipe = Recipe(seed, number, shape, tuple(float(v) for v in voxel_size), b0, centre="whole" if extent_mm is None else "nuclei", texture_ppm=texture,
-                    brightness=BRIGHTNESS, vein_brightness=BRIGHTNESS[INDEX["vessel"]], bias_mm=BIAS_MM, veins=veins, sigma_ppm=0.0,
+    centre = "whole" if extent_mm is None else "nuclei"
+    recipe = Recipe(seed, number, shape, tuple(float(v) for v in voxel_size), b0, centre=centre, texture_ppm=texture, brightness=BRIGHTNESS,
+                    vein_brightness=BRIGHTNESS[INDEX["vessel"]], bias_mm=BIAS_MM, veins=veins, sigma_ppm=0.0,
                     guide_noise=GUIDE_NOISE)
     return replace(with_lesions(recipe, head, lesions, rng), **changes)
 
@@ -73,9 +74,9 @@ def lesion_places(recipe: Recipe, head: LabelHead, number: int, rng: np.random.G
     points = deep - centre_of(recipe, head, rng)
     points = rng.permutation(points[(np.abs(points) < extent / 2 - LESION_DEPTH_MM).all(1)])
     taken = []
-    for point in points:
-        if all(np.linalg.norm(point - other) >= LESION_GAP_MM for other in taken):
-            taken.append(point)
-        if len(taken) == number:
-            return tuple(tuple(float(f) for f in 0.5 + place / extent) for place in taken)
-    raise ChiflowError(f"{head.name}: no room for {number} lesions: found {len(taken)} places that are {LESION_GAP_MM} mm apart")
+    while len(taken) < number and len(points):
+        taken.append(tuple((0.5 + points[0] / extent).tolist()))
+        points = points[np.linalg.norm(points - points[0], axis=1) >= LESION_GAP_MM]
+    if len(taken) < number:
+        raise ChiflowError(f"{head.name}: no room for {number} lesions: found {len(taken)} places that are {LESION_GAP_MM} mm apart")
+    return tuple(taken)

@@ -63,7 +63,8 @@ def training_records(labels: Path | None, number: int, seed: int) -> Iterator[Re
         yield recorded(recipe, None if recipe.head is None else paths[recipe.head])
 
 
-def whole_records(labels: Path | None, number: int, seed: int, voxel_size: tuple[float, ...], b0: tuple[float, ...], **options) -> Iterator[RecordedRecipe]:
+def whole_records(labels: Path | None, number: int, seed: int, voxel_size: tuple[float, ...], b0: tuple[float, ...],
+                  **options) -> Iterator[RecordedRecipe]:
     """Whole heads with typical tissue, one label map after the other; options as in `whole_recipe`."""
     if labels is None:
         raise ChiflowError("whole heads need label maps: give their folder with --labels")
