@@ -15,7 +15,7 @@ EXECUTABLES = sorted(path.stem for path in BIN.glob("*.py"))
 MODULES = {path.stem: path.read_text(encoding="utf8") for path in (ROOT / "modules").glob("*.nf")}
 STAGES = sorted(name for name, text in MODULES.items() if text.startswith("process "))
 ABOVE = {"train": ("simulate", "invert")}  # a room above others, and which it may import
-NO_STAGE = {"evaluate", "phantom"}
+NO_STAGE = {"evaluate", "phantom", "simulate"}
 
 
 @pytest.fixture(scope="module")
