@@ -155,7 +155,8 @@ def test_anisotropy_is_in_white_matter_and_no_scalar(head):
 
 @pytest.mark.parametrize("changes, said", [
     ({"head": 1}, "label map 1 is wanted, 0 are there"), ({"shape": (7, 20, 20)}, "at least 8 voxels"),
-    ({"voxel_size": (1.0, 0.0, 1.0)}, "sizes above 0"), ({"chi_ppm": (0.1, 0.2)}, "chi_ppm has 2 values, one for each of 28 kinds"), ({"mask_error": 2}, "mask_error 2"),
+    ({"voxel_size": (1.0, 0.0, 1.0)}, "sizes above 0"), ({"chi_ppm": (0.1, 0.2)}, "chi_ppm has 2 values, one for each of 28 kinds"),
+    ({"mask_error": 2}, "mask_error 2"),
     ({"lesions": ((1.0, 2.0),), "lesion_places": ((0.5,) * 3,) * 2}, "2 lesion_places for 1 lesions"), ({"b0": (0.0, 0.0, 0.0)}, "not a direction")])
 def test_a_recipe_that_cannot_be_is_one_line(changes, said):
     with pytest.raises(ChiflowError, match=said):

@@ -50,8 +50,7 @@ def whole_recipe(head: LabelHead, voxel_size: tuple[float, ...], b0: tuple[float
     texture = tuple(rng.uniform(*TEXTURE_PPM, len(KINDS)).tolist())
     centre = "whole" if extent_mm is None else "nuclei"
     recipe = Recipe(seed, number, shape, tuple(float(v) for v in voxel_size), b0, centre=centre, texture_ppm=texture, brightness=BRIGHTNESS,
-                    vein_brightness=BRIGHTNESS[INDEX["vessel"]], bias_mm=BIAS_MM, veins=veins, sigma_ppm=0.0,
-                    guide_noise=GUIDE_NOISE)
+                    vein_brightness=BRIGHTNESS[INDEX["vessel"]], bias_mm=BIAS_MM, veins=veins, sigma_ppm=0.0, guide_noise=GUIDE_NOISE)
     return replace(with_lesions(recipe, head, lesions, rng), **changes)
 
 
