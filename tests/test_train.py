@@ -88,7 +88,7 @@ def test_training_moves_every_weight_and_the_loss_is_finite(done):
     before = new_state(TINY, CPU).network.state_dict()
     after = done[0].network.state_dict()
     assert [name for name in before if torch.equal(before[name], after[name])] == []
-    assert all(np.isfinite(row["loss"]) and row["guided_over_tv"] > 0 for row in done[0].curve)
+    assert all(np.isfinite(row["loss"]) and row["guided_over_start"] > 0 for row in done[0].curve)
 
 
 def test_the_curve_is_a_row_for_each_check_and_a_picture(done):

@@ -6,6 +6,7 @@ image whose edges may guide, in any unit, or None. What a method does not use it
 """
 
 from chiflow.invert.fansi import fansi
+from chiflow.invert.gtv import gtv
 from chiflow.invert.hdqsm import hdqsm
 from chiflow.invert.l2 import l2
 from chiflow.invert.medi import medi
@@ -16,5 +17,5 @@ from chiflow.invert.tfi import tfi
 from chiflow.invert.tkd import tkd
 from chiflow.invert.tv import tv
 
-INVERSIONS = {"net": net, "fansi": fansi, "tv": tv, "medi": medi, "hdqsm": hdqsm, "rts": rts, "ndi": ndi, "l2": l2, "tkd": tkd}
+INVERSIONS = {"net": net, "fansi": fansi, "gtv": gtv, "tv": tv, "medi": medi, "hdqsm": hdqsm, "rts": rts, "ndi": ndi, "l2": l2, "tkd": tkd}
 TOTAL_FIELD_INVERSIONS = {"tfi": tfi}  # of the total field: χ and the background in one step

@@ -1,11 +1,11 @@
 """The network: a correction learned from data, and a few conjugate gradient steps on the physics, in turn.
 
-    x₀ = masked TV (prepared.py);      for k = 1 … K:
-    z = x + CNN_k(x, xc − x, 10 Dᵀ W² r, 10 σ, 10 σ / W, guide, mask)  in the mask,      r = f − D x
+    x₀ = guided TV (prepared.py);      for k = 1 … K:
+    z = x + CNN_k(x, xc − x, S c − x, 10 Dᵀ W² r, 3 σ, 3 σ / W, guide, mask)  in the mask,      r = f − D x
     x ← 6 steps towards the minimum of   ½ ‖W (D x − f)‖² + λ_k/2 ‖x − z‖² in the mask + ρ_k/2 ‖x‖² outside,      ρ_k = b_k σ² / 4
 
 x is free outside the mask: sources there take what is harmonic in the mask, the rest of a background. The kernel D is that of the voxel size and
-B0 of the scan, so no kernel is learned. λ_k = a_k (1e-3 + 4 σ²). The last layer of each CNN starts at 0: untrained, the network is TV.
+B0 of the scan, so no kernel is learned. λ_k = a_k (1e-3 + 4 σ²). The last layer of each CNN starts at 0: untrained, the network is guided TV.
 Everything is in units of the field's root mean square.
 
 The CNN works in space halved by pixel unshuffling, and at a quarter below that; leaky ReLU, no bias, no normalisation. A smaller one, of the same
@@ -26,9 +26,11 @@ from chiflow.invert.tfi import SourceProblem
 
 PADDING = 1.25
 CHANNELS = (32, 56)
-ITERATIONS = 3
+ITERATIONS = 2
 DATA_STEPS = 6
-INPUTS = 7
+INPUTS = 8
+SCALE = 3.0  # χ in units of the field's rms
+FIRST_PULL = 1.0  # log a_k before training
 LEVELS = 4  # axes are padded to multiples of it
 SLOPE = 0.1
 PART = 32  # slices that are convolved at a time
@@ -122,7 +124,7 @@ class Unrolled(nn.Module):
     def __init__(self, channels: tuple[int, int] = CHANNELS, iterations: int = ITERATIONS, deep_blocks: int = 2):
         super().__init__()
         self.corrections = nn.ModuleList(Correction(channels, deep_blocks) for _ in range(iterations))
-        self.log_pull = nn.Parameter(torch.zeros(iterations))
+        self.log_pull = nn.Parameter(torch.full((iterations,), FIRST_PULL))
         self.log_ridge = nn.Parameter(torch.zeros(iterations))
         self.doubt = Correction((channels[0] // 2, channels[1] // 2), 1)
 
@@ -146,8 +148,8 @@ def inputs(x: torch.Tensor, start: Prepared, problem: SourceProblem) -> torch.Te
     pulled = problem.adjoint(problem.squared * (problem.field - problem.forward(x)))[problem.kept]
     inside, mask = x[problem.kept], start.mask
     doubt = (start.sigma / start.weight.clamp(min=0.1)).clamp(max=1)
-    volumes = [inside / 3, (start.ridge - inside) / 2, 10 * pulled, 3 * start.sigma * torch.ones_like(mask), 3 * doubt, start.guide / 2, mask]
-    return torch.stack(volumes) * mask
+    values = [inside / SCALE, (start.ridge - inside) / 2, (start.explained - inside) / 2, 10 * pulled]
+    return torch.stack([*values, 3 * start.sigma * torch.ones_like(mask), 3 * doubt, start.guide / 2, mask]) * mask
 
 
 def towards(z: torch.Tensor, problem: SourceProblem, strength: torch.Tensor) -> torch.Tensor:

@@ -1,10 +1,9 @@
-"""Training samples kept on disk, each with the start of the network (masked TV), since both cost more than a training step.
+"""Training samples kept on disk, each with the start of the network (guided TV), since both cost more than a training step.
 
 A shard is a file of samples as float16 in units of the field's rms. Shard n depends on the seed and n alone, so any process can make any
 shard, and a file that is there is not made again.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +11,13 @@ import torch
 
 from chiflow.core.box import mask_box
 from chiflow.core.geometry import Geometry
-from chiflow.invert.prepared import Prepared, prepared
+from chiflow.invert.prepared import Prepared, prepared, turned
 from chiflow.simulate.anatomy import LabelHead
 from chiflow.simulate.recipe import drawn
 from chiflow.simulate.sample import made
 
 SIZE = 64
-VOLUMES = ("field", "mask", "weight", "ridge", "start", "guide")
+VOLUMES = ("field", "mask", "weight", "ridge", "start", "explained", "guide")
 ATTEMPTS = 20
 FARTHEST = 3.0  # times ‖χ‖: a sample whose start is farther away than that teaches nothing
 
@@ -39,7 +38,7 @@ def shard(folder: Path, seed: int, number: int, heads: list[LabelHead], size: in
 
 
 def sample(seed: int, number: int, heads: list[LabelHead]) -> dict:
-    """Start and truth of a sample; drawn again while TV fails on it."""
+    """Start and truth of a sample; drawn again while guided TV fails on it."""
     for attempt in range(ATTEMPTS):
         recipe = drawn(np.random.default_rng([seed, number, attempt]), len(heads))
         made_of = made(recipe, heads)
@@ -63,16 +62,9 @@ def restored(content: dict, device: torch.device | str = "cpu") -> tuple[Prepare
     return Prepared(Geometry(*content["geometry"]), sigma=content["sigma"], rms_ppm=content["rms_ppm"], **volumes), content["truth"].to(device).float()
 
 
-def turned(start: Prepared, truth: torch.Tensor, rng: np.random.Generator, guided: bool) -> tuple[Prepared, torch.Tensor]:
-    """Axes in another order, flipped, the sign of everything changed, with or without the guide: all of it exact, TV included."""
+def turned_at_random(start: Prepared, truth: torch.Tensor, rng: np.random.Generator) -> tuple[Prepared, torch.Tensor]:
+    """Axes in another order, flipped, the sign of everything or of the guide changed: all of it exact, guided TV included."""
     order = tuple(int(a) for a in rng.permutation(3))
     flips = tuple(int(a) for a in np.flatnonzero(rng.random(3) < 0.5))
-    sign, guide_sign = (float(s) for s in rng.choice([-1.0, 1.0], 2))
-    move = lambda volume: volume.permute(order).flip(flips).contiguous()
-    shape, size, b0 = ([values[a] for a in order] for values in (start.geometry.shape, start.geometry.voxel_size, start.geometry.b0))
-    b0 = [-b if axis in flips else b for axis, b in enumerate(b0)]
-    volumes = {name: move(getattr(start, name)) for name in VOLUMES}
-    for name in ("field", "ridge", "start"):
-        volumes[name] = sign * volumes[name]
-    volumes["guide"] = guide_sign * volumes["guide"] if guided else torch.zeros_like(volumes["guide"])
-    return replace(start, geometry=Geometry(tuple(shape), tuple(size), tuple(b0)), **volumes), sign * move(truth)
+    sign, contrast = (float(s) for s in rng.choice([-1.0, 1.0], 2))
+    return turned(start, flips, sign, order, contrast), sign * truth.permute(order).flip(flips)
