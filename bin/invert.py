@@ -14,8 +14,10 @@ from chiflow.invert import INVERSIONS, TOTAL_FIELD_INVERSIONS
 from chiflow.invert.judge import judged
 from chiflow.invert.net import WEIGHTS, net
 from chiflow.invert.reference import REFERENCES, given_region, named_region
+from chiflow.invert.remainder import with_remainder
 
 METHODS_HELP = f"One of: {', '.join(INVERSIONS)}; of the total field, without background removal: {', '.join(TOTAL_FIELD_INVERSIONS)}."
+REMAINDER_HELP = "The local field is that of a background removal: doubt it near the mask's surface. --no-remainder for an exact field."
 WEIGHTS_HELP = "Weights of net, .safetensors with its card .json beside it."
 REFERENCE_HELP = f"Region whose mean χ is 0, one of: {', '.join(REFERENCES)} (fluid of the ventricles, from the decay of --magnitude)."
 
@@ -36,6 +38,7 @@ def main(
     reference: Annotated[str, typer.Option(help=REFERENCE_HELP)] = "mask",
     reference_region: Annotated[Path | None, typer.Option(help="Your own region: a mask, or labels with --reference-label.")] = None,
     reference_label: Annotated[int | None, typer.Option(help="The label in --reference-region to take; without it all above 0.")] = None,
+    remainder: Annotated[bool, typer.Option(help=REMAINDER_HELP)] = True,
     weights: Annotated[Path, typer.Option(help=WEIGHTS_HELP, show_default="weights/inversion.safetensors")] = WEIGHTS,
     device: Device = "auto",
 ) -> None:
@@ -48,9 +51,12 @@ def main(
     else:
         region = named_region(reference, echoes, local, Acquisition.read(acquisition).echo_times_s)
     edges = local.part(np.sqrt((echoes.data.reshape(*local.image.data.shape, -1) ** 2).sum(axis=3))) if echoes else None
+    weight, sigma = local.weight, local.sigma_ppm
+    if remainder and method not in TOTAL_FIELD_INVERSIONS:
+        weight, sigma = with_remainder(local.field, local.mask, local.geometry, weight, sigma)
     options = {"weights": weights} if invert is net else {}
-    found = invert(local.field, local.mask, local.geometry, local.weight, local.sigma_ppm, edges, **options)
-    result = judged(found, local.field, local.mask, local.geometry, local.weight, local.sigma_ppm, region)
+    found = invert(local.field, local.mask, local.geometry, weight, sigma, edges, **options)
+    result = judged(found, local.field, local.mask, local.geometry, weight, sigma, region)
     for path, volume in ((residual, result.residual), (ratio, result.ratio), (uncertainty, found.uncertainty), (out, result.chi)):
         if path and volume is not None:
             save(path, local.whole(volume), local.image)

@@ -24,7 +24,7 @@ from chiflow.invert.tv import STEP_PER_FIELD
 ITERATIONS = 16
 REFINED_AT = (5, 10)  # iterations; the misfit settles after them
 INNER_ITERATIONS = 3
-RIDGE = 1e-5  # on c, for control points that few voxels see
+RIDGE = 1e-5  # on c
 
 
 def gtv(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 1e-3,
@@ -85,8 +85,9 @@ class GuidedVariation:
     def _normal(self, unknown: torch.Tensor, penalty: float) -> torch.Tensor:
         rest, explained = self.parts(unknown)
         smooth = penalty * gradient_adjoint(gradient(rest, self.voxel_size), self.voxel_size)
-        ridge = torch.cat([torch.zeros_like(rest).flatten(), RIDGE * unknown[rest.numel() :]])
-        return self._spread(self.problem.normal(rest + explained), smooth) + ridge
+        normal = self._spread(self.problem.normal(rest + explained), smooth)
+        normal[rest.numel() :] += RIDGE * unknown[rest.numel() :]
+        return normal
 
     def _spread(self, pulled: torch.Tensor, smooth: torch.Tensor) -> torch.Tensor:
         """(r, c) part of a gradient in χ, with a further one in r alone."""

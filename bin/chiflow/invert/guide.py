@@ -22,6 +22,7 @@ LIMIT = 3.0
 GREY_VALUES = 10
 LEAST_DISTANCE = 0.15  # of grey values, in standard deviations
 CONTROL_MM = 24.0
+FEW = 10.0  # voxels: what fewer see moves little
 PART = 400_000  # numbers handled at a time: they stay in the cache
 
 
@@ -55,7 +56,7 @@ class GuideImages:
         self.axes = [linear(n, CONTROL_MM / v).to(guide.device) for n, v in zip(guide.shape, geometry.voxel_size)]
         self.part = max(PART // (self.tents[0].numel()), 1)
         counts = self.adjoint((mask > 0).float())
-        self.scale = torch.where(counts > 0, counts.clamp(min=1e-3).rsqrt(), 0)
+        self.scale = torch.where(counts > 0, (counts + FEW).rsqrt(), 0)
 
     def forward(self, c: torch.Tensor) -> torch.Tensor:
         """S c (X, Y, Z)."""

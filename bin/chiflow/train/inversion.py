@@ -43,8 +43,8 @@ class Config:
     """
 
     seed: int = 0
-    steps: int = 8000
-    crop_steps: int = 6000
+    steps: int = 2000
+    crop_steps: int = 1050
     shards: int = 32
     first_shards: int = 8
     steps_per_shard: int = 120
@@ -55,7 +55,7 @@ class Config:
     channels: tuple[int, int] = CHANNELS
     iterations: int = ITERATIONS
     shard_size: int = SIZE
-    checked_every: int = 500
+    checked_every: int = 250
     validation_samples: int = 24
 
 

@@ -1,0 +1,155 @@
+"""The learned inversion: its parts against naive ones, its symmetries, its guard and its uncertainty."""
+
+import shutil
+
+import pytest
+import torch
+from test_invert import AXIAL, OBLIQUE, brain
+
+from chiflow.core.errors import ChiflowError
+from chiflow.core.geometry import Geometry
+from chiflow.invert import unrolled
+from chiflow.invert.guard import FARTHEST, SKEW_VOXELS, figures_after, figures_before, verdict
+from chiflow.invert.net import WEIGHTS, ensemble, loaded, net
+from chiflow.invert.prepared import prepared, turned
+from chiflow.invert.unrolled import Convolution, Correction, Unrolled, shuffled, unshuffled
+
+RANGES = {"MeanVoxelMm": [0.5, 2.8], "FieldRmsPpm": [0.002, 0.1], "RelativeNoise": [0.01, 1.0]}
+
+
+def random(*shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+def start_of(geometry, noise=0.002, magnitude=None):
+    _, field, mask = brain(geometry, noise)
+    return prepared(field, mask, geometry, mask.float(), noise, magnitude)
+
+
+def test_shuffling_is_undone():
+    x = random(8, 3, 6, 10)
+    assert unshuffled(x).shape == (4, 24, 3, 5)
+    assert torch.equal(shuffled(unshuffled(x)), x)
+
+
+@pytest.mark.parametrize("part", [3, 64])
+def test_convolution_of_slices_is_the_3d_one(part, monkeypatch):
+    monkeypatch.setattr(unrolled, "PART", part)
+    convolution, x = Convolution(3, 5), random(11, 3, 8, 7)
+    kernel = convolution.weight.detach().reshape(5, 3, 3, 3, 3).transpose(1, 2)
+    naive = torch.nn.functional.conv3d(x.transpose(0, 1)[None], kernel, padding=1)[0].transpose(0, 1)
+    with torch.no_grad():
+        assert torch.allclose(convolution(x), naive, atol=1e-5)  # float32 over 81 products
+    assert torch.allclose(convolution(x), naive, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(11, 12, 13), (16, 8, 20)])
+def test_a_correction_has_the_size_of_its_input_and_starts_at_zero(shape):
+    correction = Correction((4, 6), 1)
+    assert torch.equal(correction(random(unrolled.INPUTS, *shape)), torch.zeros(shape))
+
+
+@pytest.mark.parametrize(("flips", "sign", "order"), [((0, 1, 2), -1.0, (0, 1, 2)), ((1,), 1.0, (2, 0, 1))])
+def test_the_start_turns_with_the_scan(flips, sign, order):
+    _, field, mask = brain(OBLIQUE, 0.002)
+    magnitude = 1 + mask * field.abs() / field.abs().max()
+    start = prepared(field, mask, OBLIQUE, mask.float(), 0.002, magnitude)
+    one = turned(start, flips, sign, order)
+    move = lambda volume: volume.permute(order).flip(flips).contiguous()
+    other = prepared(sign * move(field), move(mask), one.geometry, move(mask.float()), 0.002, move(magnitude))
+    assert (one.start - other.start).norm() < 1e-3 * other.start.norm()  # float32 through some 70 conjugate gradient steps
+    assert one.sigma == pytest.approx(other.sigma, rel=1e-4)
+
+
+def test_data_steps_explain_the_field_with_sources_outside_the_mask():
+    """A field that is harmonic in the mask goes to the sources outside, once they may be strong."""
+    x, y, z = torch.meshgrid(*[(torch.arange(n) - n // 2) / 13.0 for n in AXIAL.shape], indexing="ij")
+    _, _, mask = brain(AXIAL)
+    start = prepared(0.1 * (x + y * z) * mask, mask, AXIAL, mask.float(), 0.001, None)
+    network = Unrolled((4, 6), 2)
+    with torch.no_grad():
+        network.log_ridge.fill_(-6)
+        network.log_pull.fill_(4)
+        solution = network(start)
+        network.log_ridge.fill_(10)
+        without = network(start)
+    inside = start.mask > 0
+    assert solution.harmonic[inside].square().mean() > 100 * without.harmonic[inside].square().mean()
+
+
+@pytest.mark.parametrize("factor", [0.25, 4.0, 10.0])
+def test_map_and_uncertainty_scale_with_field_and_noise(factor):
+    _, field, mask = brain(OBLIQUE, 0.002)
+    one = net(field, mask, OBLIQUE, mask.float(), 0.002, guard=False)
+    other = net(factor * field, mask, OBLIQUE, mask.float(), factor * 0.002, guard=False)
+    for a, b in ((one.chi, other.chi), (one.uncertainty, other.uncertainty)):
+        assert (b / factor - a).norm() < 1e-3 * a.norm()  # float32 through some 80 conjugate gradient steps
+
+
+def test_uncertainty_is_positive_in_the_mask_and_grows_with_noise():
+    found = []
+    for noise in (0.0005, 0.005):
+        _, field, mask = brain(AXIAL, noise)
+        found.append(net(field, mask, AXIAL, mask.float(), noise, guard=False))
+        assert (found[-1].uncertainty[mask] > 0).all() and not found[-1].uncertainty[~mask].any() and not found[-1].chi[~mask].any()
+    assert found[1].uncertainty[mask].median() > 2 * found[0].uncertainty[mask].median()
+
+
+def test_the_guard_lets_pass_what_is_in_range():
+    start = start_of(AXIAL)
+    assert verdict(figures_before(start, 0.002), RANGES).reasons == []
+
+
+@pytest.mark.parametrize(("change", "name"), [
+    ({"MeanVoxelMm": 3.0}, "MeanVoxelMm"), ({"FieldRmsPpm": 2.0}, "FieldRmsPpm"), ({"RelativeNoise": 5.0}, "RelativeNoise"), ({"ZeroShare": 0.3}, "mask")])
+def test_the_guard_names_what_is_unlike_the_training(change, name):
+    figures = figures_before(start_of(AXIAL), 0.002) | change
+    found = verdict(figures, RANGES)
+    assert name in " ".join(found.warnings + found.reasons)
+    if change.get("MeanVoxelMm"):
+        assert found.reasons == [], "a little out of range is a warning"
+    far = {key: FARTHEST * 1.01 * high for key, (_, high) in RANGES.items()}
+    assert len(verdict(far, RANGES).reasons) == len(RANGES)
+
+
+def test_a_turned_sign_is_seen_in_the_extremes_of_chi():
+    start = start_of(AXIAL)
+    tail = start.start.clamp(min=0) ** 2
+    for sign, warned in ((1, False), (-1, True)):
+        figures = figures_after(sign * tail, torch.zeros_like(tail), start)
+        assert bool(verdict({"Skew": figures["Skew"]}, {}, SKEW_VOXELS).warnings) is warned
+    assert not verdict({"Skew": -0.9}, {}, SKEW_VOXELS - 1).warnings, "a crop may hold anything"
+
+
+@pytest.mark.parametrize("spoil", ["hz", "coarse", "misplaced"])
+def test_another_method_takes_over_where_the_network_was_not_trained(spoil):
+    _, field, mask = brain(AXIAL, 0.002)
+    geometry = Geometry(AXIAL.shape, (5.0, 5.0, 5.0)) if spoil == "coarse" else AXIAL
+    field = 123.0 * field if spoil == "hz" else field
+    mask = torch.roll(mask, 8, 0) if spoil == "misplaced" else mask
+    found = net(field * mask, mask, geometry, mask.float(), 0.002)
+    assert found.parameters["Fallback"] == "fansi" and found.parameters["OutOfRange"] and found.uncertainty is None
+    assert "FANSI takes over" in found.warnings[0]
+
+
+def test_other_weights_than_the_card_describes_are_refused(tmp_path):
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(WEIGHTS.with_suffix(suffix), tmp_path / f"other{suffix}")
+    content = bytearray((tmp_path / "other.safetensors").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "other.safetensors").write_bytes(content)
+    _, field, mask = brain(AXIAL)
+    with pytest.raises(ChiflowError, match="SHA-256"):
+        net(field, mask, AXIAL, weights=tmp_path / "other.safetensors")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_the_gpu_finds_the_same_map():
+    start = start_of(OBLIQUE)
+    maps = [ensemble(loaded(WEIGHTS, torch.device(d))[0], prepared(*(v.to(d) for v in brain_tensors()), OBLIQUE, None, 0.002, None))[0].cpu() for d in ("cpu", "cuda")]
+    assert (maps[0] - maps[1]).norm() < 1e-3 * start.start.norm()  # float32, other order of sums
+
+
+def brain_tensors():
+    _, field, mask = brain(OBLIQUE, 0.002)
+    return field, mask
