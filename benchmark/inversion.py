@@ -24,6 +24,7 @@ from chiflow.background import BACKGROUND_METHODS
 from chiflow.core.dipole import DipoleOperator
 from chiflow.core.metrics import nrmse, scores
 from chiflow.invert import INVERSIONS, TOTAL_FIELD_INVERSIONS
+from chiflow.invert.remainder import with_remainder
 from chiflow.phantom.tissues import TISSUES
 
 HEADS = ("1 mm", "1.2 mm, 45°", "0.8×0.8×2 mm, 25°", "2 mm")
@@ -50,24 +51,25 @@ def with_lesions(head: BenchmarkHead) -> BenchmarkHead:
 
 
 def noisy(head: BenchmarkHead, sigma: float) -> tuple:
-    """Field, mask, weight and σ of the true local field with white noise."""
+    """Field, mask, weight, σ and least σ of the true local field with white noise."""
     noise = sigma * torch.randn(head.local.shape, generator=torch.Generator().manual_seed(1))
-    return (head.local + noise) * head.mask, head.mask, head.mask.float(), sigma
+    return (head.local + noise) * head.mask, head.mask, head.mask.float(), sigma, 0.0
 
 
 def own(head: BenchmarkHead, method: str) -> tuple:
-    """Field, mask, weight and σ as the pipeline has them before INVERT."""
+    """Field, mask, weight, σ and least σ as the pipeline has them in INVERT."""
     if method in TOTAL_FIELD_INVERSIONS:
-        return head.measured, head.mask, head.weight, head.sigma_ppm
+        return head.measured, head.mask, head.weight, head.sigma_ppm, 0.0
     local = BACKGROUND_METHODS[OWN_BACKGROUND](head.measured, head.mask, head.geometry, head.weight, head.sigma_ppm)
-    return local.field, local.mask, head.weight * local.mask, head.sigma_ppm
+    return local.field, local.mask, *with_remainder(local.field, local.mask, head.geometry, head.weight * local.mask, head.sigma_ppm)
 
 
 def row(method: str, head: BenchmarkHead, case: tuple, tune: bool) -> str:
     """The cells of one method in one case."""
-    field, mask, weight, sigma = case
+    field, mask, weight, sigma, least = case
     invert = (INVERSIONS | TOTAL_FIELD_INVERSIONS)[method]
-    run = lambda **options: invert(field, mask, head.geometry, weight, sigma, head.magnitude, **options)
+    known = {"least_sigma_ppm": least} if method in ("gtv", "net") else {}
+    run = lambda **options: invert(field, mask, head.geometry, weight, sigma, head.magnitude, **known, **options)
     start = time.monotonic()
     found = run()
     seconds = time.monotonic() - start

@@ -45,7 +45,7 @@ TOLD = {"errors": 1.0, "errors, σ/2": 0.5, "errors, 2σ": 2.0}
 INPUTS = (*NOISES, "lesions", *TOLD)
 GREY = ("caudate", "putamen", "pallidum", "thalamus", "red_nucleus", "substantia_nigra", "dentate")
 TUNED = {"tv": "lambda_ppm", "hdqsm": "lambda_ppm", "medi": "lambda_ppm"}
-METHODS = ("net", "net, no magnitude", *TUNED, "fansi", "tkd")
+METHODS = ("net", "net, no magnitude", "gtv", *TUNED, "fansi", "tkd")
 FIELDS = ("geometry", "input", "head", "method", "nrmse", "automatic", "hfen", "xsim", "slope", "lesions", "coverage", "seconds")
 
 

@@ -11,6 +11,7 @@ from chiflow.core.device import select_device
 from chiflow.core.field_input import load_field
 from chiflow.core.nifti import load_like, save
 from chiflow.invert import INVERSIONS, TOTAL_FIELD_INVERSIONS
+from chiflow.invert.gtv import gtv
 from chiflow.invert.judge import judged
 from chiflow.invert.net import WEIGHTS, net
 from chiflow.invert.reference import REFERENCES, given_region, named_region
@@ -30,11 +31,11 @@ def main(
     noise: NoiseFile = None,
     field_unit: FieldUnit = "ppm",
     noise_unit: Annotated[str, typer.Option(help="Unit of the noise map, when it is not that of the field: ppm or hz.")] = "",
-    magnitude: Annotated[Path | None, typer.Option(help="4D magnitude, one echo after the other: edges for net and medi, fluid for --reference csf.")] = None,
+    magnitude: Annotated[Path | None, typer.Option(help="4D magnitude, one echo after the other: edges for gtv, net and medi, fluid for --reference csf.")] = None,
     residual: Annotated[Path | None, typer.Option(help="Output: what χ leaves unexplained, D χ − field, in ppm.")] = None,
     ratio: Annotated[Path | None, typer.Option(help="Output: the residual over the noise of the field in each voxel.")] = None,
     uncertainty: Annotated[Path | None, typer.Option(help="Output of net: standard deviation of χ in ppm; χ ± 1.645 of it is a 90 % interval.")] = None,
-    method: Annotated[str, typer.Option(help=METHODS_HELP)] = "fansi",
+    method: Annotated[str, typer.Option(help=METHODS_HELP)] = "gtv",
     reference: Annotated[str, typer.Option(help=REFERENCE_HELP)] = "mask",
     reference_region: Annotated[Path | None, typer.Option(help="Your own region: a mask, or labels with --reference-label.")] = None,
     reference_label: Annotated[int | None, typer.Option(help="The label in --reference-region to take; without it all above 0.")] = None,
@@ -51,12 +52,13 @@ def main(
     else:
         region = named_region(reference, echoes, local, Acquisition.read(acquisition).echo_times_s)
     edges = local.part(np.sqrt((echoes.data.reshape(*local.image.data.shape, -1) ** 2).sum(axis=3))) if echoes else None
-    weight, sigma = local.weight, local.sigma_ppm
-    if remainder and method not in TOTAL_FIELD_INVERSIONS:
-        weight, sigma = with_remainder(local.field, local.mask, local.geometry, weight, sigma)
-    options = {"weights": weights} if invert is net else {}
+    known = (local.weight, local.sigma_ppm, 0.0)
+    doubted = remainder and method not in TOTAL_FIELD_INVERSIONS
+    weight, sigma, least = with_remainder(local.field, local.mask, local.geometry, *known[:2]) if doubted else known
+    options = {"least_sigma_ppm": least} if invert in (gtv, net) else {}
+    options |= {"weights": weights} if invert is net else {}
     found = invert(local.field, local.mask, local.geometry, weight, sigma, edges, **options)
-    result = judged(found, local.field, local.mask, local.geometry, weight, sigma, region)
+    result = judged(found, local.field, local.mask, local.geometry, local.weight, local.sigma_ppm, region)
     for path, volume in ((residual, result.residual), (ratio, result.ratio), (uncertainty, found.uncertainty), (out, result.chi)):
         if path and volume is not None:
             save(path, local.whole(volume), local.image)

@@ -128,8 +128,8 @@ def test_another_method_takes_over_where_the_network_was_not_trained(spoil):
     field = 123.0 * field if spoil == "hz" else field
     mask = torch.roll(mask, 8, 0) if spoil == "misplaced" else mask
     found = net(field * mask, mask, geometry, mask.float(), 0.002)
-    assert found.parameters["Fallback"] == "fansi" and found.parameters["OutOfRange"] and found.uncertainty is None
-    assert "FANSI takes over" in found.warnings[0]
+    assert found.parameters["Fallback"] == "gtv" and found.parameters["OutOfRange"] and found.uncertainty is None
+    assert "guided TV takes over" in found.warnings[0]
 
 
 def test_other_weights_than_the_card_describes_are_refused(tmp_path):

@@ -17,5 +17,5 @@ from chiflow.invert.tfi import tfi
 from chiflow.invert.tkd import tkd
 from chiflow.invert.tv import tv
 
-INVERSIONS = {"fansi": fansi, "net": net, "gtv": gtv, "tv": tv, "medi": medi, "hdqsm": hdqsm, "rts": rts, "ndi": ndi, "l2": l2, "tkd": tkd}
+INVERSIONS = {"gtv": gtv, "net": net, "fansi": fansi, "tv": tv, "medi": medi, "hdqsm": hdqsm, "rts": rts, "ndi": ndi, "l2": l2, "tkd": tkd}
 TOTAL_FIELD_INVERSIONS = {"tfi": tfi}  # of the total field: χ and the background in one step

@@ -28,18 +28,20 @@ RIDGE = 1e-5  # on c
 
 
 def gtv(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 1e-3,
-        magnitude: torch.Tensor | None = None, *, lambda_ppm: float | None = None, iterations: int = ITERATIONS) -> Susceptibility:
+        magnitude: torch.Tensor | None = None, *, least_sigma_ppm: float = 0.0, lambda_ppm: float | None = None,
+        iterations: int = ITERATIONS) -> Susceptibility:
     """χ in ppm with λ.
 
     field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. weight : (X, Y, Z) W. sigma_ppm : noise of the field, where the rule for λ starts. magnitude :
-    (X, Y, Z) any unit, or None. lambda_ppm : λ, by the rule when None. iterations : of ADMM.
+    (X, Y, Z) any unit, or None. least_sigma_ppm : of the errors that no misfit shows (remainder.py). lambda_ppm : λ, by the rule when None.
+    iterations : of ADMM.
     """
     guide = torch.zeros_like(field) if magnitude is None else standardised(magnitude, mask, geometry)
     problem = MaskedProblem(field, mask, geometry, weight)
     rms = max(problem.power**0.5, 1e-12)
-    sigma = within(sigma_ppm, rms)
+    sigma = within(max(sigma_ppm, least_sigma_ppm), rms)
     search = GuidedVariation(problem, guide, problem.warm_start(sigma**2), STEP_PER_FIELD * rms)
-    sigma = search.run(sigma, rms, iterations, lambda_ppm)
+    sigma = search.run(sigma, rms, iterations, least_sigma_ppm, lambda_ppm)
     found = {"LambdaPpm": search.strength, "SigmaPpm": sigma, "Iterations": iterations, "Guided": magnitude is not None}
     return Susceptibility(search.chi[RIM] * mask, found)
 
@@ -54,11 +56,11 @@ class GuidedVariation:
         self.split = gradient(chi, self.voxel_size)
         self.dual = torch.zeros_like(self.split)
 
-    def run(self, sigma: float, rms: float, iterations: int, lambda_ppm: float | None = None) -> float:
-        """All iterations, σ and W refined on the way; returns σ in ppm."""
+    def run(self, sigma: float, rms: float, iterations: int, least_sigma: float = 0.0, lambda_ppm: float | None = None) -> float:
+        """All iterations, σ (not below least_sigma) and W refined on the way; returns σ in ppm."""
         for iteration in progress(range(iterations), "Guided TV"):
             if iteration in REFINED_AT:
-                sigma = refine(self.problem, self.chi, sigma, rms, self.strength)
+                sigma = refine(self.problem, self.chi, sigma, rms, self.strength, least_sigma)
             self.strength = lambda_for(sigma, rms) if lambda_ppm is None else lambda_ppm
             self.iterate()
         return sigma

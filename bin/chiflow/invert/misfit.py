@@ -32,8 +32,8 @@ def lambda_for(sigma_ppm: float, rms_ppm: float) -> float:
     return (LAMBDA_AT_NO_NOISE + LAMBDA_PER_NOISE * sigma_ppm / max(rms_ppm, 1e-12)) * sigma_ppm
 
 
-def refine(problem, chi: torch.Tensor, sigma_ppm: float, rms_ppm: float, lambda_ppm: float) -> float:
-    """σ in ppm from the misfit of χ, which was found with λ; weighs the voxels of a MaskedProblem or SourceProblem by how well they fit."""
+def refine(problem, chi: torch.Tensor, sigma_ppm: float, rms_ppm: float, lambda_ppm: float, least_ppm: float = 0.0) -> float:
+    """σ in ppm, not below least_ppm, from the misfit of χ, which was found with λ; weighs the voxels of a MaskedProblem or SourceProblem by how well they fit."""
     misfit = problem.forward(chi) - problem.field
     told = problem.reliability
     error = (told * misfit).abs()
@@ -41,4 +41,4 @@ def refine(problem, chi: torch.Tensor, sigma_ppm: float, rms_ppm: float, lambda_
     problem.weigh(told * (OUTLIER * typical / error.clamp(min=1e-20)).clamp(max=1))
     left = float((problem.squared * misfit**2)[told > 0].mean() ** 0.5)
     share = MISFIT_SHARE * (lambda_ppm / sigma_ppm / MISFIT_LAMBDA) ** MISFIT_POWER
-    return within(left / share, rms_ppm)
+    return within(max(left / share, least_ppm), rms_ppm)

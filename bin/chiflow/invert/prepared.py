@@ -38,15 +38,15 @@ class Prepared:
 
 
 def prepared(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None, sigma_ppm: float,
-             magnitude: torch.Tensor | None) -> Prepared:
-    """The start for a field (ppm), a mask (bool), W and a magnitude in any unit; tensors (X, Y, Z)."""
+             magnitude: torch.Tensor | None, least_sigma_ppm: float = 0.0) -> Prepared:
+    """The start for a field (ppm), a mask (bool), W and a magnitude in any unit; tensors (X, Y, Z). least_sigma_ppm : see gtv."""
     guide = torch.zeros_like(field) if magnitude is None else standardised(magnitude, mask, geometry)
     problem = MaskedProblem(field, mask, geometry, weight)
     rms = max(problem.power**0.5, 1e-12)
-    sigma = within(sigma_ppm, rms)
+    sigma = within(max(sigma_ppm, least_sigma_ppm), rms)
     ridge = problem.warm_start(sigma**2)
     search = GuidedVariation(problem, guide, ridge, STEP_PER_FIELD * rms)
-    sigma = search.run(sigma, rms, ITERATIONS)
+    sigma = search.run(sigma, rms, ITERATIONS, least_sigma_ppm)
     explained = search.parts(search.unknown)[1]
     unit = lambda volume: volume[RIM] / rms * mask
     volumes = {"field": unit(problem.field), "ridge": unit(ridge), "start": unit(search.chi), "explained": unit(explained)}

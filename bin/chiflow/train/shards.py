@@ -12,6 +12,7 @@ import torch
 from chiflow.core.box import mask_box
 from chiflow.core.geometry import Geometry
 from chiflow.invert.prepared import Prepared, prepared, turned
+from chiflow.invert.remainder import with_remainder
 from chiflow.simulate.anatomy import LabelHead
 from chiflow.simulate.recipe import drawn
 from chiflow.simulate.sample import made
@@ -47,7 +48,10 @@ def sample(seed: int, number: int, heads: list[LabelHead]) -> dict:
         magnitude = made_of.magnitude if recipe.guide_noise is not None else None
         box, geometry = mask_box(made_of.mask.numpy(), made_of.geometry)
         cut = lambda volume: None if volume is None else volume[box].contiguous()
-        start = prepared(cut(made_of.field), cut(made_of.mask), geometry, cut(made_of.weight), made_of.sigma_ppm, cut(magnitude))
+        field, mask, told = cut(made_of.field), cut(made_of.mask), (cut(made_of.weight), made_of.sigma_ppm, 0.0)
+        knows = recipe.residue and recipe.remainder_told
+        weight, sigma, least = with_remainder(field, mask, geometry, *told[:2]) if knows else told
+        start = prepared(field, mask, geometry, weight, sigma, cut(magnitude), least)
         truth = cut(made_of.chi) / start.rms_ppm
         if (start.start - truth).norm() < FARTHEST * truth.norm():
             break
