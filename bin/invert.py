@@ -52,11 +52,8 @@ def main(
     else:
         region = named_region(reference, echoes, local, Acquisition.read(acquisition).echo_times_s)
     edges = local.part(np.sqrt((echoes.data.reshape(*local.image.data.shape, -1) ** 2).sum(axis=3))) if echoes else None
-    known = (local.weight, local.sigma_ppm, 0.0)
-    doubted = remainder and method not in TOTAL_FIELD_INVERSIONS
-    weight, sigma, least = with_remainder(local.field, local.mask, local.geometry, *known[:2]) if doubted else known
-    options = {"least_sigma_ppm": least} if invert in (gtv, net) else {}
-    options |= {"weights": weights} if invert is net else {}
+    weight, sigma, least = with_remainder(*local.known) if remainder and method not in TOTAL_FIELD_INVERSIONS else (local.weight, local.sigma_ppm, 0.0)
+    options = {gtv: {"least_sigma_ppm": least}, net: {"least_sigma_ppm": least, "weights": weights}}.get(invert, {})
     found = invert(local.field, local.mask, local.geometry, weight, sigma, edges, **options)
     result = judged(found, local.field, local.mask, local.geometry, local.weight, local.sigma_ppm, region)
     for path, volume in ((residual, result.residual), (ratio, result.ratio), (uncertainty, found.uncertainty), (out, result.chi)):

@@ -29,6 +29,11 @@ class FieldInput:
     box: tuple[slice, ...]
     image: Image
 
+    @property
+    def known(self) -> tuple:
+        """field, mask, geometry, weight and sigma_ppm: how every method begins."""
+        return self.field, self.mask, self.geometry, self.weight, self.sigma_ppm
+
     def whole(self, part: torch.Tensor) -> np.ndarray:
         """The volume of the input image with `part` in the box and 0 outside."""
         volume = np.zeros(self.image.data.shape, dtype=bool if part.dtype == torch.bool else np.float32)

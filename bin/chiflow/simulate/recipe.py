@@ -30,7 +30,8 @@ class Recipe:
     residue : rms of the harmonic rest of the background over that of the field. anisotropy_ppm : of χ₁₃ and χ₂₃ in white matter.
     outliers : number of clusters that are wrong by outlier_size × rms of the field. mask_error : voxels that the mask is too large (+) or too
     small (−). cut : the mask is cut to a blob. blurred : χ is smoothed over the fine voxels.
-    remainder_told : whoever inverts knows of the rest. fine : the field is that of a grid twice finer. guide_noise : of the magnitude over its spread; None: there is no magnitude.
+    remainder_told : whoever inverts knows of the rest. fine : the field is that of a grid twice finer. guide_noise : of the magnitude over its
+    spread; None: there is no magnitude.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -168,4 +169,5 @@ def drawn_errors(rng: np.random.Generator) -> dict:
     return {"noise_spread": some(0.6, float(rng.uniform(0.1, 0.7))), "told": log_uniform(rng, 0.4, 2.5) if rng.random() < 0.7 else 1.0,
             "residue": some(0.6, log_uniform(rng, 0.01, 0.5)), "anisotropy_ppm": some(0.5, log_uniform(rng, 0.003, 0.03)),
             "outliers": some(0.4, int(rng.integers(1, 8))), "outlier_size": log_uniform(rng, 0.5, 8),
-            "mask_error": int(rng.choice([-1, 1])) if rng.random() < 0.3 else 0, "remainder_told": bool(rng.random() < 0.7)}
+            "mask_error": int(rng.choice([-1, 1])) if rng.random() < 0.3 else 0,
+            "remainder_told": bool(rng.random() < 0.7)}
