@@ -25,7 +25,7 @@ from chiflow.train.session import trained
 from chiflow.train.shards import sample, shard
 from chiflow.train.stock import Stock
 
-TINY = Config(steps=6, shards=2, first_shards=1, steps_per_shard=3, shard_size=2, checked_every=3, validation_samples=1, channels=(4, 4), iterations=2, warm_up=2)
+TINY = Config(steps=6, crop_steps=3, shards=2, first_shards=1, steps_per_shard=3, shard_size=2, checked_every=3, validation_samples=1, channels=(4, 4), iterations=2, warm_up=2)
 CPU = torch.device("cpu")
 NAMES = [f"training_seg_{n:02d}.nii.gz" for n in range(1, 11)]
 

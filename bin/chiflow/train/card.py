@@ -10,17 +10,18 @@ from safetensors.torch import save
 
 from chiflow.core.contracts import read_json, write_json
 from chiflow.core.nifti import write_bytes
+from chiflow.train.calibration import calibrated
 from chiflow.train.heads import Data
 from chiflow.train.inversion import Config, State
 from chiflow.train.ranges import ranges
 from chiflow.train.session import stock_of
+from chiflow.train.stock import validation
 
 NAME = "inversion"
 LIMITS = [
     "Trained on synthetic fields only: label maps of adult heads and random shapes.",
     "χ is relative: its mean over the mask is 0. Sources outside the mask are not mapped.",
     "A scan outside the ranges is warned about; farther outside another method takes over.",
-    "Without a calibration the uncertainty is that of the training samples.",
 ]
 
 
@@ -40,7 +41,7 @@ def write_weights(state: State, config: Config, data: Data, folder: Path, out: P
         "Licence": "MIT",
         "Ranges": ranges(stock_of(config, data, folder).there(), config.seed, len(data.trained), state.mean),
         "Limits": LIMITS,
-    }
+    } | {name: rounded(value) for name, value in calibrated(state.mean, validation(folder, config.validation_samples, data.held_out)).items()}
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{NAME}.safetensors"
     write_bytes(path, content)

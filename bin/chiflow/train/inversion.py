@@ -37,9 +37,9 @@ FREE = ("steps", "checked_every", "validation_samples")  # what may change when 
 
 @dataclass(frozen=True)
 class Config:
-    """What the weights depend on, besides the code and the label maps. crop_steps : of the steps, on crops. shards : of training; one more is needed every steps_per_shard steps.
+    """What the weights depend on, besides the code and the label maps.
 
-    checked_every : steps between validations, on validation_samples samples; the weights do not depend on them.
+    crop_steps : of the steps, on crops. shards : of training; one more is needed every steps_per_shard steps. checked_every : steps between validations, on validation_samples samples; the weights do not depend on them.
     """
 
     seed: int = 0
@@ -201,8 +201,8 @@ def gain(error: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def validated(network: Unrolled, contents: list[dict]) -> dict[str, float]:
-    """Error of the network over that of its start (geometric mean, with and without a guide; NaN where there is none) and share of |error| < u."""
+def validated(network: Unrolled, contents: list[dict]) -> dict[str, float | None]:
+    """Error of the network over that of its start (geometric mean, with and without a guide; None without such samples) and share of |error| < u."""
     ratios, covered = {True: [], False: []}, []
     for content in contents:
         start, truth = restored(content, network.log_pull.device)
@@ -210,5 +210,5 @@ def validated(network: Unrolled, contents: list[dict]) -> dict[str, float]:
         error, before = (without_mean((x - truth)[inside]) for x in (found.chi, start.start))
         ratios[bool(start.guide.any())].append(float(torch.log(error.norm() / before.norm())))
         covered.append(float((error.abs() < found.u[inside]).float().mean()))
-    mean = lambda values: math.exp(np.mean(values)) if values else math.nan
+    mean = lambda values: math.exp(np.mean(values)) if values else None
     return {"guided_over_start": mean(ratios[True]), "unguided_over_start": mean(ratios[False]), "coverage": float(np.mean(covered))}
