@@ -17,5 +17,5 @@ from chiflow.invert.tfi import tfi
 from chiflow.invert.tkd import tkd
 from chiflow.invert.tv import tv
 
-INVERSIONS = {"gtv": gtv, "net": net, "fansi": fansi, "tv": tv, "medi": medi, "hdqsm": hdqsm, "rts": rts, "ndi": ndi, "l2": l2, "tkd": tkd}
+INVERSIONS = {"fansi": fansi, "gtv": gtv, "net": net, "tv": tv, "medi": medi, "hdqsm": hdqsm, "rts": rts, "ndi": ndi, "l2": l2, "tkd": tkd}
 TOTAL_FIELD_INVERSIONS = {"tfi": tfi}  # of the total field: χ and the background in one step

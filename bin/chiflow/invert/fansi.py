@@ -1,11 +1,11 @@
 """FANSI with a harmonic field: nonlinear total variation that leaves to the background what background removal left of it.
 
-    min over χ, q   1/(2 s²) ‖W (exp(i s (D χ + φ_h)) − exp(i s f))‖² + λ ‖M ∇χ‖₁ + (σ / 2 rms f)² ‖q‖²,      φ_h = D q,      s = 0.2 / rms f
+    min over χ, q, c   1/(2 s²) ‖W (exp(i s (D χ + φ_h)) − exp(i s f))‖² + λ ‖M ∇(χ − S c)‖₁ + (σ / 2 rms f)² ‖q‖²,      φ_h = D q,      s = 0.2 / rms f
 
 φ_h is harmonic in the mask, the field of sources q outside: where the paper penalises ∇²φ_h in the mask, here it is 0 by construction. What a
 background removal leaves is mostly of this kind; the last term keeps q from explaining what belongs to the brain. Sources inside and outside are
-solved for at once, by ADMM with M ∇χ split off; M is 0 outside the mask. σ and W follow the misfit (misfit.py), and λ is twice its rule:
-remainders are smooth, white noise is not.
+solved for at once, by ADMM with M ∇(χ − S c) split off; M is 0 outside the mask. S c are the images that the magnitude explains (guide.py), as in
+guided TV; without a magnitude there are none. σ and W follow the misfit (misfit.py), and λ is twice its rule: remainders are smooth, white noise is not.
 
 The gradient of the data term is D W² sin(s r) / s of the residual r = D χ + φ_h − f, that of a quadratic term with the weight W² sinc(s r),
 set anew in every iteration. All rules scale with the field, so χ is homogeneous in (f, σ).
@@ -17,6 +17,7 @@ import torch
 
 from chiflow.core.geometry import Geometry
 from chiflow.core.progress import progress
+from chiflow.invert.guide import GuideImages, standardised
 from chiflow.invert.misfit import lambda_for, refine, within
 from chiflow.invert.result import Susceptibility
 from chiflow.invert.tfi import SourceProblem, SourceSearch
@@ -37,7 +38,7 @@ def fansi(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: t
     """χ in ppm with λ.
 
     field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. weight : (X, Y, Z) W. sigma_ppm : noise of the field. lambda_ppm : λ, by the rule when None.
-    phase_rad : s · rms f. iterations : of ADMM, at most. `magnitude` is not used.
+    phase_rad : s · rms f. iterations : of ADMM, at most. magnitude : (X, Y, Z) any unit, or None.
     """
     problem = SourceProblem(field, mask, geometry, weight, PADDING)
     rms = max(problem.power(problem.field), 1e-20) ** 0.5
@@ -45,7 +46,8 @@ def fansi(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: t
     rule = lambda: LAMBDA_PER_RULE * lambda_for(sigma, rms) if lambda_ppm is None else lambda_ppm
     ridge = lambda: (sigma / (OUTSIDE_PER_FIELD * rms)) ** 2
     influence = lambda residual: problem.squared * torch.sinc(phase_rad / (torch.pi * rms) * residual).clamp(min=0)
-    search = SourceSearch(problem, problem.fitted(1.0, torch.zeros_like(problem.field), START_ITERATIONS), STEP_PER_FIELD * rms)
+    images = None if magnitude is None else GuideImages(standardised(magnitude, mask, geometry), mask, geometry)
+    search = SourceSearch(problem, problem.fitted(1.0, torch.zeros_like(problem.field), START_ITERATIONS), STEP_PER_FIELD * rms, images)
     for iteration in progress(range(iterations), "FANSI"):
         if iteration in REFINED_AT:
             sigma = refine(problem, search.chi, sigma, rms, rule())

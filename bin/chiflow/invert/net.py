@@ -17,7 +17,7 @@ from chiflow.core.dipole import DipoleOperator
 from chiflow.core.geometry import Geometry
 from chiflow.core.progress import progress
 from chiflow.core.weights import load_weights
-from chiflow.invert.gtv import gtv
+from chiflow.invert.fansi import fansi
 from chiflow.invert.guard import figures_after, figures_before, verdict
 from chiflow.invert.prepared import Prepared, prepared, turned
 from chiflow.invert.result import Susceptibility
@@ -33,13 +33,13 @@ def net(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: tor
     """χ in ppm and its uncertainty.
 
     field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. weight : (X, Y, Z) W. sigma_ppm : noise of the field. magnitude : (X, Y, Z) any unit, whose edges
-    guide. least_sigma_ppm : of the errors that no misfit shows (remainder.py). weights : of the network. guard : fall back to guided TV where the scan is unlike the training. Raises ChiflowError for weights that are refused.
+    guide. least_sigma_ppm : of the errors that no misfit shows (remainder.py). weights : of the network. guard : fall back to FANSI where the scan is unlike the training. Raises ChiflowError for weights that are refused.
     """
     network, card = loaded(weights, field.device)
     start = prepared(field, mask, geometry, weight, sigma_ppm, magnitude, least_sigma_ppm)
     figures = figures_before(start, sigma_ppm)
     before = verdict(figures, card["Ranges"])
-    fallback = lambda reasons: fallen_back(gtv(field, mask, geometry, weight, sigma_ppm, magnitude, least_sigma_ppm=least_sigma_ppm), reasons)
+    fallback = lambda reasons: fallen_back(fansi(field, mask, geometry, weight, sigma_ppm, magnitude), reasons)
     if guard and before.reasons:
         return fallback(before.reasons)
     chi, u, harmonic = ensemble(network, start)
@@ -78,6 +78,6 @@ def turned_back(solution: Solution, flips: tuple[int, ...], sign: float) -> Solu
 
 
 def fallen_back(found: Susceptibility, reasons: list[str]) -> Susceptibility:
-    """What guided TV found, with the reasons that it did the work."""
-    message = f"the network is not used, guided TV takes over: {'; '.join(reasons)}"
-    return Susceptibility(found.chi, found.parameters | {"Fallback": "gtv", "OutOfRange": reasons}, found.background, None, [message])
+    """What FANSI found, with the reasons that it did the work."""
+    message = f"the network is not used, FANSI takes over: {'; '.join(reasons)}"
+    return Susceptibility(found.chi, found.parameters | {"Fallback": "fansi", "OutOfRange": reasons}, found.background, None, [message])

@@ -18,6 +18,7 @@ from chiflow.core.geometry import Geometry
 from chiflow.core.gradient import gradient, gradient_adjoint
 from chiflow.core.progress import progress
 from chiflow.core.solvers import conjugate_gradient, soft_threshold
+from chiflow.invert.guide import GuideImages
 from chiflow.invert.result import Susceptibility
 
 PADDING = 1.25  # room for sources around the mask; the grid is periodic, so it lies on all sides
@@ -117,22 +118,50 @@ def tfi(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: tor
 
 
 class SourceSearch:
-    """The state of ADMM: chi on the problem's grid, M ∇χ split off, and the scaled dual. step : λ/ρ in ppm."""
+    """The state of ADMM: sources on the problem's grid, M ∇ of them split off, and the scaled dual; with a guide, c of what it explains (guide.py).
 
-    def __init__(self, problem: SourceProblem, chi: torch.Tensor, step: float):
-        self.problem, self.chi, self.step = problem, chi, step
+    step : λ/ρ in ppm. chi : sources and S c, on the grid.
+    """
+
+    def __init__(self, problem: SourceProblem, chi: torch.Tensor, step: float, images: GuideImages | None = None):
+        self.problem, self.step, self.images = problem, step, images
+        self.unknown = chi.flatten() if images is None else torch.cat([chi.flatten(), torch.zeros(images.scale.numel(), device=chi.device)])
         self.dual = torch.zeros_like(problem.both)
+
+    @property
+    def chi(self) -> torch.Tensor:
+        """All sources."""
+        return sum(self._parts(self.unknown))
 
     def iterate(self, strength: float, squared: torch.Tensor, ridge: float = 0.0) -> bool:
         """One step with λ = strength (ppm), W² = squared and ridge ‖χ‖² outside the mask; whether χ in the mask has settled."""
         problem, penalty, free = self.problem, strength / self.step, ridge * (1 - self.problem.inside)
-        slope = problem.slope(self.chi)
+        rest, explained = self._parts(self.unknown)
+        before, slope = rest + explained, problem.slope(rest)
         moved = slope + self.dual
         split = soft_threshold(moved, self.step)
         self.dual = moved - split
-        normal = lambda x: problem.normal(x, squared) + penalty * problem.slope_adjoint(problem.slope(x)) + free * x
-        left = problem.adjoint(squared * (problem.field - problem.forward(self.chi)))
-        right = left + penalty * problem.slope_adjoint(split - self.dual - slope) - free * self.chi
-        before = self.chi
-        self.chi, _ = conjugate_gradient(normal, right, self.chi, INNER_ITERATIONS, residual=right)
-        return bool((problem.inside * (self.chi - before)).norm() <= LEAST_CHANGE * (problem.inside * self.chi).norm())
+
+        def normal(unknown: torch.Tensor) -> torch.Tensor:
+            x, s = self._parts(unknown)
+            return self._spread(problem.normal(x + s, squared), penalty * problem.slope_adjoint(problem.slope(x)) + free * x)
+
+        left = problem.adjoint(squared * (problem.field - problem.forward(before)))
+        right = self._spread(left, penalty * problem.slope_adjoint(split - self.dual - slope) - free * rest)
+        self.unknown, _ = conjugate_gradient(normal, right, self.unknown, INNER_ITERATIONS, residual=right)
+        after = self.chi
+        return bool((problem.inside * (after - before)).norm() <= LEAST_CHANGE * (problem.inside * after).norm())
+
+    def _parts(self, unknown: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | float]:
+        """Sources, and S c on the grid."""
+        sources = unknown[: self.problem.inside.numel()].reshape(self.problem.shape)
+        if self.images is None:
+            return sources, 0.0
+        c = unknown[sources.numel() :].reshape(self.images.scale.shape)
+        return sources, self.problem.placed(self.images.forward(self.images.scale * c))
+
+    def _spread(self, pulled: torch.Tensor, rest: torch.Tensor) -> torch.Tensor:
+        """(sources, c) part of a gradient in χ, with a further one in the sources alone."""
+        if self.images is None:
+            return (pulled + rest).flatten()
+        return torch.cat([(pulled + rest).flatten(), (self.images.scale * self.images.adjoint(pulled[self.problem.kept])).flatten()])

@@ -39,7 +39,8 @@ FREE = ("steps", "checked_every", "validation_samples")  # what may change when 
 class Config:
     """What the weights depend on, besides the code and the label maps.
 
-    crop_steps : of the steps, on crops. shards : of training; one more is needed every steps_per_shard steps. checked_every : steps between validations, on validation_samples samples; the weights do not depend on them.
+    crop_steps : of the steps, on crops. shards : of training; one more is needed every steps_per_shard steps. checked_every : steps
+    between validations, on validation_samples samples; the weights do not depend on them.
     """
 
     seed: int = 0
