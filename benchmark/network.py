@@ -125,12 +125,13 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir()) / "chiflow_network.csv", help="CSV file of the cells that are done")
     options = parser.parse_args()
     rows = list(csv.DictReader(options.results.open(encoding="utf8"))) if options.results.is_file() else []
+    heads = [str(head) for head in HELD_OUT]
     for geometry in options.geometries:
         for number, kind in enumerate(options.inputs):
-            for head in HELD_OUT if options.all_heads else [HELD_OUT[number % len(HELD_OUT)]]:
-                done = {r["method"] for r in rows if (r["geometry"], r["input"], int(r["head"])) == (geometry, kind, head)}
+            for head in heads if options.all_heads else [heads[number % len(heads)]]:
+                done = {r["method"] for r in rows if (r["geometry"], r["input"], r["head"]) == (geometry, kind, head)}
                 missing = [method for method in options.methods if method not in done]
-                truth = sample_of(geometry, kind, head, options.labels) if missing else None
+                truth = sample_of(geometry, kind, int(head), options.labels) if missing else None
                 for method in missing:
                     rows.append({"geometry": geometry, "input": kind, "head": head, "method": method} | cell(method, truth))
                     print(", ".join(f"{k} {v:.4g}" if isinstance(v, float) else str(v) for k, v in rows[-1].items()), file=sys.stderr, flush=True)

@@ -14,18 +14,18 @@ from scipy.ndimage import distance_transform_edt
 from chiflow.core.geometry import Geometry
 
 AT_SURFACE, DEPTH_MM = 1.6, 1.2
-SMOOTH = 2.0  # σ that an inversion needs, over σ'
+SMOOTH, MOST = 2.0, 0.4  # σ that an inversion needs, over σ', and over rms f at most: where no voxel lies deep σ' says little
 LARGEST_WEIGHT = 2.0
 LEAST_WEIGHT = 0.02  # as told; below it a voxel stays without weight
 
 
 def with_remainder(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor,
                    sigma_ppm: float) -> tuple[torch.Tensor, float, float]:
-    """W' (X, Y, Z), σ' and 2 σ' in ppm for a local field in ppm with W and σ."""
+    """W' (X, Y, Z), σ' and the σ that an inversion needs, in ppm, for a local field in ppm with W and σ."""
     padded = np.pad(mask.cpu().numpy(), 1)
     depth = distance_transform_edt(padded, sampling=geometry.voxel_size)[1:-1, 1:-1, 1:-1] - min(geometry.voxel_size) / 2
     depth = torch.from_numpy(depth.astype(np.float32)).to(field.device)
     rms = field[mask].square().mean().sqrt()
     doubt = ((sigma_ppm / weight.clamp(min=LEAST_WEIGHT)) ** 2 + (AT_SURFACE * rms / (1 + depth.clamp(min=0) / DEPTH_MM)) ** 2).sqrt()
     sigma = float(doubt[mask].median())
-    return (sigma / doubt.clamp(min=1e-20)).clamp(max=LARGEST_WEIGHT) * mask * (weight >= LEAST_WEIGHT), sigma, SMOOTH * sigma
+    return (sigma / doubt.clamp(min=1e-20)).clamp(max=LARGEST_WEIGHT) * mask * (weight >= LEAST_WEIGHT), sigma, min(SMOOTH * sigma, MOST * float(rms))
