@@ -32,6 +32,7 @@ NOISES = (0.0005, 0.001, 0.005, 0.01)
 OWN_BACKGROUND = "joint"
 PARAMETERS = {"gtv": "lambda_ppm", "tv": "lambda_ppm", "hdqsm": "lambda_ppm", "medi": "lambda_ppm", "fansi": "lambda_ppm", "tfi": "lambda_ppm", "rts": "mu_ppm", "tkd": "threshold",
               "l2": "lambda_", "ndi": "ridge"}
+ALL = INVERSIONS | TOTAL_FIELD_INVERSIONS
 FACTORS = (0.25, 0.5, 2.0, 4.0)
 DEEP_GREY = ("caudate", "putamen", "pallidum", "thalamus", "red_nucleus", "substantia_nigra", "dentate")
 LESIONS_PPM, LESION_MM = (0.4, 1.5, -1.0, 0.4, 1.5, -1.0), 3.0
@@ -67,7 +68,7 @@ def own(head: BenchmarkHead, method: str) -> tuple:
 def row(method: str, head: BenchmarkHead, case: tuple, tune: bool) -> str:
     """The cells of one method in one case."""
     field, mask, weight, sigma, least = case
-    invert = (INVERSIONS | TOTAL_FIELD_INVERSIONS)[method]
+    invert = ALL[method]
     known = {"least_sigma_ppm": least} if method in ("gtv", "net") else {}
     run = lambda **options: invert(field, mask, head.geometry, weight, sigma, head.magnitude, **known, **options)
     start = time.monotonic()
@@ -76,11 +77,11 @@ def row(method: str, head: BenchmarkHead, case: tuple, tune: bool) -> str:
     grey = sum((head.labels == TISSUES[name].label) * TISSUES[name].label for name in DEEP_GREY)
     score = scores(found.chi.numpy(), head.chi.numpy(), mask.numpy(), grey.numpy())
     best = score["nrmse_percent"]
-    if tune:
+    if tune and method in PARAMETERS:
         chosen = found.parameters[PARAMETERS[method].title().replace("_", "")]
         tuned = (run(**{PARAMETERS[method]: factor * chosen}).chi.numpy() for factor in FACTORS)
         best = min([best, *(nrmse(chi, head.chi.numpy(), mask.numpy()) for chi in tuned)])
-    bracket = f" ({best:.1f})" if tune else ""
+    bracket = f" ({best:.1f})" if tune and method in PARAMETERS else ""
     cells = f"{score['nrmse_percent']:.1f}{bracket} | {score['xsim']:.3f} | {score['hfen_percent']:.1f} | {score['region_slope']:.2f}"
     return f"{cells} | {seconds:.1f}"
 
@@ -89,7 +90,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--heads", nargs="+", choices=PROTOCOLS, default=HEADS)
-    parser.add_argument("--methods", nargs="+", choices=PARAMETERS, default=list(PARAMETERS))
+    parser.add_argument("--methods", nargs="+", choices=ALL, default=list(ALL))
     parser.add_argument("--noise", nargs="+", default=[*map(str, NOISES), "lesions", "own"], help="ppm of white noise, lesions, own")
     parser.add_argument("--tune", action="store_true")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "chiflow_heads", help="where the simulated heads are kept")

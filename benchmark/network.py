@@ -30,6 +30,7 @@ from chiflow.simulate.anatomy import INDEX, read_head
 from chiflow.simulate.paint import LESION
 from chiflow.simulate.sample import Sample
 from chiflow.simulate.whole import whole_head
+from chiflow.train.card import update_card
 
 HELD_OUT = (17, 18, 19, 20)
 GEOMETRIES = {  # voxel size in mm, tilt of B0 in degrees about the first axis, extent of a crop in mm
@@ -114,6 +115,14 @@ def table(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def scores_of(rows: list[dict]) -> list[dict]:
+    """The network's scores in each cell, for its card."""
+    names = ("nrmse", "hfen", "xsim", "slope", "lesions", "coverage")
+    own = [row for row in rows if row["method"] == "net"]
+    return [{"Geometry": r["geometry"], "Input": r["input"], "Head": int(r["head"])}
+            | {name.title(): round(float(r[name]), 4) for name in names if np.isfinite(float(r[name]))} for r in own]
+
+
 def main() -> None:
     """Work through the cells that are missing and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -123,6 +132,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--all-heads", action="store_true")
     parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir()) / "chiflow_network.csv", help="CSV file of the cells that are done")
+    parser.add_argument("--card", type=Path, help="card of the weights to write the network's scores into")
     options = parser.parse_args()
     rows = list(csv.DictReader(options.results.open(encoding="utf8"))) if options.results.is_file() else []
     heads = [str(head) for head in HELD_OUT]
@@ -141,6 +151,8 @@ def main() -> None:
                         writer.writerows(rows)
     wanted = [r for r in rows if r["geometry"] in options.geometries and r["input"] in options.inputs and r["method"] in options.methods]
     print(table(wanted))
+    if options.card:
+        update_card(options.card, Scores=scores_of(wanted))
 
 
 if __name__ == "__main__":
