@@ -68,7 +68,7 @@ class GuidedVariation:
     def parts(self, unknown: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """r and S c (X, Y, Z)."""
         rest, c = unknown.split([self.problem.inside.numel(), self.images.scale.numel()])
-        return rest.reshape(self.problem.inside.shape), self.images.forward(self.images.scale * c.reshape(self.images.scale.shape))
+        return rest.reshape(self.problem.inside.shape), self.images.image(c)
 
     @property
     def chi(self) -> torch.Tensor:
@@ -93,5 +93,4 @@ class GuidedVariation:
 
     def _spread(self, pulled: torch.Tensor, smooth: torch.Tensor) -> torch.Tensor:
         """(r, c) part of a gradient in χ, with a further one in r alone."""
-        c = self.images.scale * self.images.adjoint(pulled)
-        return torch.cat([(pulled + self.problem.inside * smooth).flatten(), c.flatten()])
+        return torch.cat([(pulled + self.problem.inside * smooth).flatten(), self.images.pulled(pulled)])

@@ -71,6 +71,14 @@ class GuideImages:
         parts = [y.T @ (tents * part[:, None]) @ z for tents, part in zip(self.tents.split(self.part), volume.split(self.part))]
         return torch.einsum("xi,xbjk->bijk", x, torch.cat(parts))
 
+    def image(self, scaled: torch.Tensor) -> torch.Tensor:
+        """S c (X, Y, Z) of c in units of `scale`, flat."""
+        return self.forward(self.scale * scaled.reshape(self.scale.shape))
+
+    def pulled(self, volume: torch.Tensor) -> torch.Tensor:
+        """The adjoint of `image`."""
+        return (self.scale * self.adjoint(volume)).flatten()
+
 
 def grey_values(guide: torch.Tensor) -> torch.Tensor:
     """Up to GREY_VALUES quantiles of the guide in the mask (N,), no two closer than LEAST_DISTANCE."""

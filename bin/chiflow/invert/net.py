@@ -1,4 +1,4 @@
-"""The learned inversion: an unrolled network (unrolled.py) from the start that masked TV makes (prepared.py), with its uncertainty.
+"""The learned inversion: an unrolled network (unrolled.py) from the start that guided TV makes (prepared.py), with its uncertainty.
 
 The map is the mean over flips of the axes and of the sign, each turned back. Uncertainty of a voxel, as a standard deviation:
 
@@ -33,7 +33,8 @@ def net(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: tor
     """χ in ppm and its uncertainty.
 
     field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. weight : (X, Y, Z) W. sigma_ppm : noise of the field. magnitude : (X, Y, Z) any unit, whose edges
-    guide. least_sigma_ppm : of the errors that no misfit shows (remainder.py). weights : of the network. guard : fall back to FANSI where the scan is unlike the training. Raises ChiflowError for weights that are refused.
+    guide. least_sigma_ppm : of the errors that no misfit shows (remainder.py). weights : of the network. guard : fall back to FANSI
+    where the scan is unlike the training. Raises ChiflowError for weights that are refused.
     """
     network, card = loaded(weights, field.device)
     start = prepared(field, mask, geometry, weight, sigma_ppm, magnitude, least_sigma_ppm)

@@ -12,10 +12,10 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from chiflow.core.geometry import Geometry
+from chiflow.core.reliability import LARGEST_WEIGHT
 
 AT_SURFACE, DEPTH_MM = 1.6, 1.2
 SMOOTH, MOST = 2.0, 0.4  # σ that an inversion needs, over σ', and over rms f at most: where no voxel lies deep σ' says little
-LARGEST_WEIGHT = 2.0
 LEAST_WEIGHT = 0.02  # as told; below it a voxel stays without weight
 
 

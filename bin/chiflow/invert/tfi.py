@@ -157,11 +157,10 @@ class SourceSearch:
         sources = unknown[: self.problem.inside.numel()].reshape(self.problem.shape)
         if self.images is None:
             return sources, 0.0
-        c = unknown[sources.numel() :].reshape(self.images.scale.shape)
-        return sources, self.problem.placed(self.images.forward(self.images.scale * c))
+        return sources, self.problem.placed(self.images.image(unknown[sources.numel() :]))
 
     def _spread(self, pulled: torch.Tensor, rest: torch.Tensor) -> torch.Tensor:
         """(sources, c) part of a gradient in χ, with a further one in the sources alone."""
         if self.images is None:
             return (pulled + rest).flatten()
-        return torch.cat([(pulled + rest).flatten(), (self.images.scale * self.images.adjoint(pulled[self.problem.kept])).flatten()])
+        return torch.cat([(pulled + rest).flatten(), self.images.pulled(pulled[self.problem.kept])])

@@ -60,8 +60,10 @@ def command() -> str:
 
 
 def camel(name: str) -> str:
+    """A name of code as a key of JSON: a_name → AName."""
     return "".join(part.title() for part in name.split("_"))
 
 
 def rounded(value: float | int | None) -> float | int | None:
+    """A float with five digits; the rest as it is."""
     return float(f"{value:.5g}") if isinstance(value, float) else value

@@ -193,6 +193,7 @@ def loss_of(found: Solution, start: Prepared, truth: torch.Tensor) -> torch.Tens
 
 
 def without_mean(values: torch.Tensor) -> torch.Tensor:
+    """Values (N,) less their mean."""
     return values - values.mean()
 
 
