@@ -5,7 +5,7 @@
 
 FOLDER holds SynthSeg's whole-head label maps; heads 17 to 20 are held out. Input is the true local field with white noise (ppm), the same with six
 lesions (0.001 ppm), and a field with the errors of real data (0.002 ppm noise; outliers, a harmonic rest of 15 %, anisotropy, a mask one voxel too
-small), its noise told right, or as half or twice what it is. A cell is one head, geometry and input; each geometry meets all four heads, one at each
+small), its noise told right, or as half or twice what it is, and doubted near the mask's surface as bin/invert.py does by default. A cell is one head, geometry and input; each geometry meets all four heads, one at each
 noise, with --all-heads all four at each. Iterative methods run at their automatic parameter and at ½ and 2 times it, and the best of these for the
 very cell counts; magnitude guides where a method can use it. Every cell is kept in a CSV file as soon as it is done, so the command goes on after
 an interruption. Prints markdown tables.
@@ -26,6 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bin"))
 from chiflow.core.box import mask_box
 from chiflow.core.metrics import scores
 from chiflow.invert import INVERSIONS
+from chiflow.invert.remainder import with_remainder
+from chiflow.invert.result import Susceptibility
 from chiflow.simulate.anatomy import INDEX, read_head
 from chiflow.simulate.paint import LESION
 from chiflow.simulate.sample import Sample
@@ -47,6 +49,7 @@ INPUTS = (*NOISES, "lesions", *TOLD)
 GREY = ("caudate", "putamen", "pallidum", "thalamus", "red_nucleus", "substantia_nigra", "dentate")
 TUNED = {"tv": "lambda_ppm", "hdqsm": "lambda_ppm", "medi": "lambda_ppm"}
 METHODS = ("net", "net, no magnitude", "gtv", *TUNED, "fansi", "tkd")
+FLOORED = ("gtv", "net")  # can be told of errors that no misfit shows
 FIELDS = ("geometry", "input", "head", "method", "nrmse", "automatic", "hfen", "xsim", "slope", "lesions", "coverage", "seconds")
 
 
@@ -72,10 +75,20 @@ def judged(chi: torch.Tensor, truth: Sample) -> dict[str, float]:
             "lesions": float(np.mean(found)) if found else float("nan")}
 
 
-def cell(method: str, truth: Sample) -> dict[str, float]:
-    """One method on one sample, the best of its parameters."""
+def inverted(method: str, truth: Sample, kind: str, **options) -> Susceptibility:
+    """What one method makes of a sample."""
     name, guide = method.split(",")[0], None if "no magnitude" in method else truth.magnitude
-    run = lambda **options: INVERSIONS[name](truth.field, truth.mask, truth.geometry, truth.weight, truth.sigma_ppm, guide, **options)
+    weight, sigma, least = truth.weight, truth.sigma_ppm, 0.0
+    if kind in TOLD:
+        weight, sigma, least = with_remainder(truth.field, truth.mask, truth.geometry, weight, sigma)
+    options |= {"least_sigma_ppm": least} if name in FLOORED else {}
+    return INVERSIONS[name](truth.field, truth.mask, truth.geometry, weight, sigma, guide, **options)
+
+
+def cell(method: str, truth: Sample, kind: str) -> dict[str, float]:
+    """One method on one sample, the best of its parameters."""
+    name = method.split(",")[0]
+    run = lambda **options: inverted(method, truth, kind, **options)
     start = time.monotonic()
     found = run()
     seconds = time.monotonic() - start
@@ -137,13 +150,13 @@ def main() -> None:
     rows = list(csv.DictReader(options.results.open(encoding="utf8"))) if options.results.is_file() else []
     heads = [str(head) for head in HELD_OUT]
     for geometry in options.geometries:
-        for number, kind in enumerate(options.inputs):
-            for head in heads if options.all_heads else [heads[number % len(heads)]]:
+        for kind in options.inputs:
+            for head in heads if options.all_heads else [heads[INPUTS.index(kind) % len(heads)]]:
                 done = {r["method"] for r in rows if (r["geometry"], r["input"], r["head"]) == (geometry, kind, head)}
                 missing = [method for method in options.methods if method not in done]
                 truth = sample_of(geometry, kind, int(head), options.labels) if missing else None
                 for method in missing:
-                    rows.append({"geometry": geometry, "input": kind, "head": head, "method": method} | cell(method, truth))
+                    rows.append({"geometry": geometry, "input": kind, "head": head, "method": method} | cell(method, truth, kind))
                     print(", ".join(f"{k} {v:.4g}" if isinstance(v, float) else str(v) for k, v in rows[-1].items()), file=sys.stderr, flush=True)
                     with options.results.open("w", newline="", encoding="utf8") as file:
                         writer = csv.DictWriter(file, FIELDS)

@@ -5,9 +5,11 @@ import pytest
 import torch
 from test_invert import AXIAL, OBLIQUE, brain
 
+from chiflow.core.dipole import DipoleOperator
 from chiflow.core.geometry import Geometry
 from chiflow.core.metrics import nrmse
 from chiflow.invert import INVERSIONS
+from chiflow.invert.gtv import Rules, guided
 from chiflow.invert.guide import GuideImages, linear, standardised
 
 GTV, TV = INVERSIONS["gtv"], INVERSIONS["tv"]
@@ -58,7 +60,7 @@ def test_the_guide_has_no_scale_and_no_bias():
     assert not standardised(torch.zeros_like(magnitude), mask, large).any() and not one[~mask].any()
 
 
-@pytest.mark.parametrize(("geometry", "share"), [(AXIAL, 0.93), (OBLIQUE, 0.71)])  # measured 0.85 and 0.64
+@pytest.mark.parametrize(("geometry", "share"), [(AXIAL, 0.98), (OBLIQUE, 0.8)])  # measured 0.94 and 0.73, on a body without texture
 def test_a_magnitude_that_shows_the_bodies_helps(geometry, share):
     chi, field, mask = brain(geometry, NOISE)
     guided = GTV(field, mask, geometry, mask.float(), NOISE, magnitude_of(chi))
@@ -73,7 +75,28 @@ def test_a_magnitude_that_shows_something_else_costs_little_and_leaves_no_trace(
     assert error(misled, chi, mask) < 1.1 * error(plain, chi, mask)
 
 
-def test_without_a_magnitude_it_is_tv():
+def objective(chi, field, mask, weight, strength):
+    """½ ‖W (D χ − f)‖² + λ ‖M ∇χ‖₁ of an exact field without a guide, written out."""
+    both = [mask & torch.roll(mask, -1, axis) for axis in range(3)]
+    slopes = [(torch.roll(chi, -1, axis) - chi)[both[axis]] for axis in range(3)]
+    misfit = weight * (DipoleOperator(AXIAL, padding=1.25).forward(chi) - field)
+    return float((misfit * mask).square().sum() / 2 + strength * sum(slope.abs().sum() for slope in slopes))
+
+
+def test_without_a_magnitude_it_is_the_minimum_of_tv_within_the_mask():
     chi, field, mask = brain(AXIAL, NOISE)
-    plain, tv = GTV(field, mask, AXIAL, mask.float(), NOISE), TV(field, mask, AXIAL, mask.float(), NOISE)
-    assert error(plain, chi, mask) == pytest.approx(error(tv, chi, mask), rel=0.05)
+    found = guided(field, mask, AXIAL, mask.float(), NOISE, None, lambda_ppm=0.0005, rules=Rules(60, 1.0, 0.0))
+    value = lambda x: objective(x, field, mask, found.weight, 0.0005)
+    wave = torch.sin(torch.arange(AXIAL.shape[0]) / 2.0)[:, None, None] * mask
+    others = [torch.from_numpy(chi), 0.97 * found.chi, 1.03 * found.chi, *(found.chi + s * wave for s in (-0.002, 0.002))]
+    assert value(found.chi) < min(value(other) for other in others)
+
+
+def test_sources_outside_take_the_rest_of_a_background_when_it_may_be_there():
+    chi, field, mask = brain(AXIAL)
+    x, y, z = torch.meshgrid(*[(torch.arange(n) - n // 2) / 13.0 for n in AXIAL.shape], indexing="ij")
+    rest = 0.02 * (x + y * z) * mask  # harmonic
+    open_, closed = (guided(field + rest, mask, AXIAL, mask.float(), 0.0005, None, least) for least in (0.0002, 0.0))
+    left = rest - rest[mask].mean() * mask
+    assert (open_.harmonic - left)[mask].norm() < 0.5 * left.norm() and not closed.harmonic.any()
+    assert error(open_, chi, mask) < 0.5 * error(closed, chi, mask)

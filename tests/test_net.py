@@ -1,6 +1,7 @@
 """The learned inversion: its parts against naive ones, its symmetries, its guard and its uncertainty."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -65,7 +66,7 @@ def test_data_steps_explain_the_field_with_sources_outside_the_mask():
     """A field that is harmonic in the mask goes to the sources outside, once they may be strong."""
     x, y, z = torch.meshgrid(*[(torch.arange(n) - n // 2) / 13.0 for n in AXIAL.shape], indexing="ij")
     _, _, mask = brain(AXIAL)
-    start = prepared(0.1 * (x + y * z) * mask, mask, AXIAL, mask.float(), 0.001, None)
+    start = replace(start_of(AXIAL), field=0.1 * (x + y * z) * mask, closed=False)
     network = Unrolled((4, 6), 2)
     with torch.no_grad():
         network.log_ridge.fill_(-6)

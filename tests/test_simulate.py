@@ -270,6 +270,15 @@ def test_a_recipe_of_another_label_map_is_refused(labels, head, tmp_path):
             label_map_of(record, folder)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_real_head_fits_in_the_box_of_whole_heads(seed, data):
+    head = read_head(label_maps(data / "labels" / "synthseg" / "training_label_maps")[seed])
+    recipe = replace(drawn(np.random.default_rng(seed), 1, whole=True), cut=False, mask_error=0)
+    sample = made(recipe, [head])
+    brain_ml = (head.kinds > 0).sum() / 1000
+    assert sample.mask.sum() * np.prod(recipe.voxel_size) / 1000 > 0.85 * brain_ml / np.prod(recipe.stretch)
+
+
 def test_without_label_maps_samples_are_of_shapes_and_with_them_of_both(labels):
     assert all(record.recipe.head is None for record in training_records(None, 8, 0))
     assert {record.label_map for record in training_records(labels, 8, 0)} == {None, "head_1.nii.gz"}

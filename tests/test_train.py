@@ -16,16 +16,16 @@ from chiflow.core.contracts import read_json
 from chiflow.core.errors import ChiflowError
 from chiflow.core.weights import load_weights
 from chiflow.simulate import recipe as recipes
-from chiflow.train import session, stock
+from chiflow.train import calibration, session, stock
 from chiflow.train.card import update_card, write_weights
 from chiflow.train.heads import Data, chosen, keep_heads, kept_folder, kept_heads, read_data
-from chiflow.train.inversion import Config, load_state, new_state, save_state
+from chiflow.train.inversion import Config, load_state, new_state, place, save_state
 from chiflow.train.ranges import recipe_of
 from chiflow.train.session import trained
 from chiflow.train.shards import sample, shard
 from chiflow.train.stock import Stock
 
-TINY = Config(steps=6, crop_steps=3, shards=2, first_shards=1, steps_per_shard=3, shard_size=2, checked_every=3, validation_samples=1, channels=(4, 4), iterations=2, warm_up=2)
+TINY = Config(steps=6, shards=2, whole_shards=1, whole_from=5, parts_end=9, first_shards=1, steps_per_shard=3, shard_size=2, checked_every=3, validation_samples=1, channels=(4, 4), iterations=2, warm_up=2)
 CPU = torch.device("cpu")
 NAMES = [f"training_seg_{n:02d}.nii.gz" for n in range(1, 11)]
 
@@ -35,6 +35,7 @@ def small(monkeypatch):
     """Samples of 12³ voxels, on one thread, and denormals as they were."""
     threads = torch.get_num_threads()
     monkeypatch.setattr(recipes, "SHAPES", ((12, 12, 12),))
+    monkeypatch.setattr(recipes, "WHOLE_SHAPE", (12, 14, 12))
     torch.set_num_threads(1)
     yield
     torch.set_flush_denormal(False)
@@ -57,6 +58,7 @@ def done(tmp_path_factory):
     """A training that nothing interrupted, and its folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipes, "SHAPES", ((12, 12, 12),))
+        patch.setattr(recipes, "WHOLE_SHAPE", (12, 14, 12))
         folder = tmp_path_factory.mktemp("training")
         torch.set_num_threads(1)
         return run(folder), folder
@@ -137,17 +139,29 @@ draw = stock.draw
 def test_a_worker_draws_what_is_drawn_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(stock, "draw", small_draw)
     keep_heads(tmp_path / "heads.npz", [])
-    with Stock(tmp_path, 0, 1, 1, []) as shards:
+    with Stock(tmp_path, 0, 1, 1, [], 1) as shards:
         (drawn,) = shards.opened(0)
         assert same(drawn, sample(0, 0, []))
     assert not any(worker.is_alive() for worker in shards.workers)
 
 
 def test_a_worker_that_failed_is_told(tmp_path):
-    shards = Stock(tmp_path, 0, 1, 1, [], workers=0)
+    shards = Stock(tmp_path, 0, 1, 1, [], 1, workers=0)
     shards.workers = [SimpleNamespace(exitcode=1, is_alive=lambda: False)]
     with pytest.raises(ChiflowError, match="shard_0_0000.pt: the process that draws samples ended"):
         shards.opened(0)
+
+
+def kept_shards(folder) -> dict[int, list[dict]]:
+    """The samples of a training by the number of their shard."""
+    return {int(path.stem[-4:]): torch.load(path, weights_only=True) for path in sorted((folder / "shards").glob("*.pt"))}
+
+
+def test_the_last_steps_are_made_with_whole_heads(done):
+    kept = kept_shards(done[1])
+    assert 2 in kept and len(kept) > 1
+    assert all(recipe_of(contents[0], 0, 2 * n, 0, whole=n == 2).shape == ((12, 14, 12) if n == 2 else (12, 12, 12)) for n, contents in kept.items())
+    assert [place(TINY, step)[0] == 2 for step in range(TINY.steps)] == [False] * 5 + [True]
 
 
 def test_the_recipe_of_a_sample_is_found_again():
@@ -225,9 +239,10 @@ def test_the_card_is_that_of_the_weights(done, tmp_path):
 def test_ranges_are_those_of_the_samples(done, tmp_path):
     state, folder = done
     card = read_json(write_weights(state, TINY, Data([], [], {}, []), folder, tmp_path).with_suffix(".json"))
-    contents = [content for n in (0, 1) for content in torch.load(folder / "shards" / f"shard_0_{n:04d}.pt", weights_only=True)]
+    kept = kept_shards(folder)
+    contents = [content for shard in kept.values() for content in shard]
     sizes = [content["geometry"][1] for content in contents]
-    told = [recipes.drawn(np.random.default_rng([0, n, 0]), 0) for n in range(4)]
+    told = [recipes.drawn(np.random.default_rng([0, n, 0]), 0, whole=n >= 4) for number in kept for n in (2 * number, 2 * number + 1)]
     expected = {"SmallestVoxelMm": [min(map(min, sizes)), max(map(min, sizes))], "LargestVoxelMm": [min(map(max, sizes)), max(map(max, sizes))],
                 "RelativeNoise": np.percentile([content["sigma"] for content in contents], [1, 99]),
                 "FieldRmsPpm": np.percentile([content["rms_ppm"] for content in contents], [1, 99]),
@@ -264,3 +279,15 @@ def test_what_a_training_cannot_use_is_told_before_any_task(project, tmp_path):
     for options, said in ((("--input", tmp_path), "error: --input: --train takes none"), (("--labels", tmp_path / "empty"), "error: --labels: no label maps")):
         done = engine.run("--train", *options, out=tmp_path / "out")
         assert done.status == 1 and said in done.said and "Submitted process" not in done.said
+
+
+def test_the_interval_is_widened_for_each_kind_of_field_apart(monkeypatch):
+    mask, generator = torch.ones(40, 40, 40), torch.Generator().manual_seed(0)
+    spread = {True: 1.0, False: 3.0}
+    fields = [(SimpleNamespace(mask=mask, closed=closed), torch.zeros_like(mask)) for closed in (True, False, True)]
+    monkeypatch.setattr(calibration, "restored", lambda content, device: fields[content])
+    monkeypatch.setattr(calibration, "ensemble", lambda network, start: (spread[start.closed] * torch.randn(mask.shape, generator=generator), mask, mask))
+    found = calibration.calibrated(new_state(TINY, CPU).network, range(3))
+    assert found["Calibration"] == pytest.approx({"Exact": 1.645, "Remainder": 4.93}, rel=0.05)  # 90 % of a normal distribution, 5000 voxels
+    assert found["Coverage"]["Exact"]["Samples"] == 2 and found["Coverage"]["Remainder"]["Mean"] == pytest.approx(0.9, abs=1e-3)
+    assert calibration.calibrated(new_state(TINY, CPU).network, range(1))["Calibration"]["Remainder"] == 1.0, "nothing to judge by"

@@ -38,6 +38,6 @@ def conjugate_gradient_steps(normal: Operator, right: torch.Tensor, start: torch
         yield x, residual
 
 
-def soft_threshold(values: torch.Tensor, threshold: float) -> torch.Tensor:
-    """Proximal step of threshold · |values|₁."""
-    return values - torch.clamp(values, -threshold, threshold)
+def soft_threshold(values: torch.Tensor, threshold: float, rounding: float = 0.0) -> torch.Tensor:
+    """Proximal step of threshold · |values|₁; with a rounding of Huber's function, |v| − rounding / 2, and v² / (2 rounding) where |v| < rounding."""
+    return values - torch.clamp(values * (threshold / (threshold + rounding)) if rounding else values, -threshold, threshold)

@@ -20,7 +20,7 @@ from chiflow.core.progress import progress
 from chiflow.invert.guide import GuideImages, standardised
 from chiflow.invert.misfit import lambda_for, refine, within
 from chiflow.invert.result import Susceptibility
-from chiflow.invert.tfi import SourceProblem, SourceSearch
+from chiflow.invert.sources import SourceProblem, SourceSearch
 
 PADDING = 1.25  # the sources of a remainder lie close
 PHASE_RAD = 0.2

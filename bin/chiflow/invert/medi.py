@@ -48,7 +48,8 @@ def medi(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: to
     return Susceptibility(chi[RIM] * mask, {"LambdaPpm": strength, "SigmaPpm": sigma2**0.5, "Edges": guide, "EdgeShare": edges, "Iterations": used})
 
 
-def edge_weight(inside: torch.Tensor, magnitude: torch.Tensor | None, voxel_size: tuple[float, ...], edges: float) -> torch.Tensor:
+def edge_weight(inside: torch.Tensor, magnitude: torch.Tensor | None, voxel_size: tuple[float, ...], edges: float,
+                on_edges: float = EDGE_WEIGHT) -> torch.Tensor:
     """M_G (3, X, Y, Z), for the mask and the magnitude (X, Y, Z) in its rim, 0 outside the mask."""
     both = torch.stack([inside * torch.roll(inside, -1, axis) for axis in range(3)]) > 0
     smooth = both
@@ -56,7 +57,7 @@ def edge_weight(inside: torch.Tensor, magnitude: torch.Tensor | None, voxel_size
         slope = gradient(magnitude, voxel_size).abs()
         within = slope[both]
         smooth = both & (slope <= within.kthvalue(max(round(within.numel() * (1 - edges)), 1)).values)
-    return torch.where(smooth, 1.0, EDGE_WEIGHT)
+    return torch.where(smooth, 1.0, on_edges)
 
 
 def solved(problem: MaskedProblem, chi: torch.Tensor, morphology: torch.Tensor, penalty: float, step: float,

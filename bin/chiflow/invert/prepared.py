@@ -1,7 +1,4 @@
-"""What the network starts from: the field and a few iterations of guided TV, all in units of the field's root mean square.
-
-    xc       20 conjugate gradient steps with a ridge                                  (problem.py)
-    x, S c   guided TV from there, with λ, σ and W from the misfit                     (gtv.py, misfit.py)
+"""What the network starts from: the field and a few iterations of guided TV (gtv.py), all in units of the field's root mean square.
 
 χ of the network times that unit is χ in ppm: (c f, c σ) gives c χ, whatever the network is.
 """
@@ -11,18 +8,15 @@ from dataclasses import dataclass, replace
 import torch
 
 from chiflow.core.geometry import Geometry
-from chiflow.invert.gtv import ITERATIONS, GuidedVariation
-from chiflow.invert.guide import standardised
-from chiflow.invert.misfit import within
-from chiflow.invert.problem import RIM, MaskedProblem
-from chiflow.invert.tv import STEP_PER_FIELD
+from chiflow.invert.gtv import Rules, guided
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Tensors (X, Y, Z): field, ridge (xc), start (x) and explained (S c) in units of rms_ppm, mask (float), weight (W, refined), guide (0 without one).
+    """Tensors (X, Y, Z): field less harmonic, ridge, start and explained (S c) in units of rms_ppm, mask (float), weight (W, refined), guide (0 without one).
 
-    sigma : of the field where the weight is 1, in units of rms_ppm, from the misfit.
+    harmonic : in units of rms_ppm, what guided TV gave to sources outside the mask; with closed there are none. padding : of the grid. sigma : of the field where the
+    weight is 1, in units of rms_ppm, from the misfit.
     """
 
     geometry: Geometry
@@ -32,25 +26,22 @@ class Prepared:
     ridge: torch.Tensor
     start: torch.Tensor
     explained: torch.Tensor
+    harmonic: torch.Tensor
     guide: torch.Tensor
     sigma: float
     rms_ppm: float
+    closed: bool
+    padding: float
 
 
 def prepared(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None, sigma_ppm: float,
-             magnitude: torch.Tensor | None, least_sigma_ppm: float = 0.0) -> Prepared:
-    """The start for a field (ppm), a mask (bool), W and a magnitude in any unit; tensors (X, Y, Z). least_sigma_ppm : see gtv."""
-    guide = torch.zeros_like(field) if magnitude is None else standardised(magnitude, mask, geometry)
-    problem = MaskedProblem(field, mask, geometry, weight)
-    rms = max(problem.power**0.5, 1e-12)
-    sigma = within(max(sigma_ppm, least_sigma_ppm), rms)
-    ridge = problem.warm_start(sigma**2)
-    search = GuidedVariation(problem, guide, ridge, STEP_PER_FIELD * rms)
-    sigma = search.run(sigma, rms, ITERATIONS, least_sigma_ppm)
-    explained = search.parts(search.unknown)[1]
-    unit = lambda volume: volume[RIM] / rms * mask
-    volumes = {"field": unit(problem.field), "ridge": unit(ridge), "start": unit(search.chi), "explained": unit(explained)}
-    return Prepared(geometry, mask=mask.float(), weight=problem.squared[RIM].sqrt(), guide=guide, sigma=sigma / rms, rms_ppm=rms, **volumes)
+             magnitude: torch.Tensor | None, least_sigma_ppm: float = 0.0, rules: Rules | None = None) -> Prepared:
+    """The start for a field (ppm), a mask (bool), W and a magnitude in any unit; tensors (X, Y, Z). least_sigma_ppm and rules : see guided."""
+    found = guided(field, mask, geometry, weight, sigma_ppm, magnitude, least_sigma_ppm, rules=rules)
+    unit = lambda volume: volume / found.rms
+    local = unit(field - found.harmonic) * mask * (field != 0)  # where nothing was measured nothing is
+    return Prepared(geometry, local, mask.float(), found.weight, unit(found.ridge), unit(found.chi), unit(found.explained), unit(found.harmonic),
+                    found.guide, found.sigma / found.rms, found.rms, found.closed, found.padding)
 
 
 def turned(start: Prepared, flips: tuple[int, ...] = (), sign: float = 1.0, order: tuple[int, int, int] = (0, 1, 2), contrast: float = 1.0) -> Prepared:
@@ -59,5 +50,5 @@ def turned(start: Prepared, flips: tuple[int, ...] = (), sign: float = 1.0, orde
     shape, size, b0 = ([values[a] for a in order] for values in (start.geometry.shape, start.geometry.voxel_size, start.geometry.b0))
     b0 = [-b if axis in flips else b for axis, b in enumerate(b0)]
     kept = {name: move(getattr(start, name)) for name in ("mask", "weight")}
-    signed = {name: sign * move(getattr(start, name)) for name in ("field", "ridge", "start", "explained")}
+    signed = {name: sign * move(getattr(start, name)) for name in ("field", "ridge", "start", "explained", "harmonic")}
     return replace(start, geometry=Geometry(tuple(shape), tuple(size), tuple(b0)), guide=contrast * move(start.guide), **kept, **signed)

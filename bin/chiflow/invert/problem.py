@@ -60,13 +60,15 @@ class MaskedProblem:
         return self.inside * inverse(back, self.padded, shape)
 
     def warm_start(self, sigma2: float) -> torch.Tensor:
-        """χ after 20 conjugate gradient steps on D W² D + λ0, for a field with the error variance σ² (ppm²):
-
-            λ0 = 1e-3 + 0.089 σ² / max(var f − σ², 0.1 var f)
-        """
-        ridge = 1e-3 + MEAN_D2 * sigma2 / max(self.power - sigma2, 0.1 * self.power, 1e-20)
+        """χ after 20 conjugate gradient steps on D W² D + λ0, for a field with the error variance σ² (ppm²)."""
+        ridge = ridge_for(sigma2, self.power)
         chi, _ = conjugate_gradient(lambda x: self.normal(x) + ridge * x, self.data, torch.zeros_like(self.data), WARM_ITERATIONS)
         return chi
+
+
+def ridge_for(sigma2: float, power: float) -> float:
+    """λ0 = 1e-3 + 0.089 σ² / max(var f − σ², 0.1 var f) for an error variance σ² and var f = power, in ppm²."""
+    return 1e-3 + MEAN_D2 * sigma2 / max(power - sigma2, 0.1 * power, 1e-20)
 
 
 def rimmed(volume: torch.Tensor) -> torch.Tensor:

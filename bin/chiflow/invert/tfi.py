@@ -12,14 +12,10 @@ Reference: Liu 2017 (10.1002/mrm.26331).
 
 import torch
 
-from chiflow.core.dipole import dipole_kernel
-from chiflow.core.fourier import inverse, padded_shape, transform
 from chiflow.core.geometry import Geometry
-from chiflow.core.gradient import gradient, gradient_adjoint
 from chiflow.core.progress import progress
-from chiflow.core.solvers import conjugate_gradient, soft_threshold
-from chiflow.invert.guide import GuideImages
 from chiflow.invert.result import Susceptibility
+from chiflow.invert.sources import SourceProblem, SourceSearch
 
 PADDING = 1.25  # room for sources around the mask; the grid is periodic, so it lies on all sides
 LAMBDA_PER_SIGMA = 0.09
@@ -27,69 +23,7 @@ MODEL_ERROR = 0.1
 OUTSIDE_ITERATIONS = 60
 START_ITERATIONS = 20
 ITERATIONS = 25
-INNER_ITERATIONS = 6
 STEP_PER_FIELD = 3.0  # λ/ρ in units of the local field's root mean square
-LEAST_CHANGE = 0.005  # of χ in the mask in one iteration
-
-
-class SourceProblem:
-    """The masked data term of sources inside and outside the mask, on a periodic grid with room around it, and ∇ within the mask.
-
-    inside : the mask, float. reliability : W as given. squared : W² as used. field : f. All tensors have the shape of the grid, the volume in its low corner.
-    """
-
-    def __init__(self, field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None, padding: float):
-        self.voxel_size, self.kept = geometry.voxel_size, tuple(slice(n) for n in field.shape)
-        self.shape = padded_shape(geometry.shape, padding)
-        self.dipole = dipole_kernel(geometry, self.shape, field.device)
-        self.inside = self.placed(mask.float())
-        self.reliability = self.inside if weight is None else self.placed(weight * mask)
-        self.weigh(self.reliability)
-        self.field = self.placed(field)
-        self.both = torch.stack([self.inside * torch.roll(self.inside, -1, axis) for axis in range(3)])
-
-    def placed(self, volume: torch.Tensor) -> torch.Tensor:
-        """The volume (X, Y, Z) on the grid."""
-        result = torch.zeros(self.shape, device=volume.device)
-        result[self.kept] = volume
-        return result
-
-    def weigh(self, weight: torch.Tensor) -> None:
-        """Take other weights W."""
-        self.squared = weight**2
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """D x in the volume, 0 around it."""
-        return self.placed(self._seen(x))
-
-    def adjoint(self, field: torch.Tensor) -> torch.Tensor:
-        """Dᵀ of a field that is 0 around the volume."""
-        return inverse(self.dipole * transform(field[self.kept], self.shape), self.shape, self.shape)
-
-    def normal(self, x: torch.Tensor, squared: torch.Tensor) -> torch.Tensor:
-        """Dᵀ W² D x."""
-        return inverse(self.dipole * transform(squared[self.kept] * self._seen(x), self.shape), self.shape, self.shape)
-
-    def _seen(self, x: torch.Tensor) -> torch.Tensor:
-        return inverse(self.dipole * transform(x, self.shape), self.shape, tuple(part.stop for part in self.kept))
-
-    def slope(self, x: torch.Tensor) -> torch.Tensor:
-        """M ∇x."""
-        return self.both * gradient(x, self.voxel_size)
-
-    def slope_adjoint(self, g: torch.Tensor) -> torch.Tensor:
-        """∇ᵀM g."""
-        return gradient_adjoint(self.both * g, self.voxel_size)
-
-    def fitted(self, where: torch.Tensor | float, start: torch.Tensor, iterations: int) -> torch.Tensor:
-        """χ after conjugate gradient steps on the data term with sources where `where` is 1."""
-        normal = lambda x: where * self.normal(x, self.squared)
-        right = where * self.adjoint(self.squared * (self.field - self.forward(start)))
-        return start + conjugate_gradient(normal, right, torch.zeros_like(start), iterations)[0]
-
-    def power(self, values: torch.Tensor) -> float:
-        """Weighted mean square."""
-        return float((self.squared * values**2).sum() / self.squared.sum().clamp(min=1e-12))
 
 
 def tfi(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 1e-3,
@@ -115,52 +49,3 @@ def tfi(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: tor
     left = problem.power(problem.field - background - problem.forward(problem.inside * chi)) ** 0.5
     parameters = {"LambdaPpm": strength, "SigmaPpm": sigma2**0.5, "Iterations": used, "ResidualPpm": left}
     return Susceptibility(chi[problem.kept] * mask, parameters, background[problem.kept] * mask)
-
-
-class SourceSearch:
-    """The state of ADMM: sources on the problem's grid, M ∇ of them split off, and the scaled dual; with a guide, c of what it explains (guide.py).
-
-    step : λ/ρ in ppm. chi : sources and S c, on the grid.
-    """
-
-    def __init__(self, problem: SourceProblem, chi: torch.Tensor, step: float, images: GuideImages | None = None):
-        self.problem, self.step, self.images = problem, step, images
-        self.unknown = chi.flatten() if images is None else torch.cat([chi.flatten(), torch.zeros(images.scale.numel(), device=chi.device)])
-        self.dual = torch.zeros_like(problem.both)
-
-    @property
-    def chi(self) -> torch.Tensor:
-        """All sources."""
-        return sum(self._parts(self.unknown))
-
-    def iterate(self, strength: float, squared: torch.Tensor, ridge: float = 0.0) -> bool:
-        """One step with λ = strength (ppm), W² = squared and ridge ‖χ‖² outside the mask; whether χ in the mask has settled."""
-        problem, penalty, free = self.problem, strength / self.step, ridge * (1 - self.problem.inside)
-        rest, explained = self._parts(self.unknown)
-        before, slope = rest + explained, problem.slope(rest)
-        moved = slope + self.dual
-        split = soft_threshold(moved, self.step)
-        self.dual = moved - split
-
-        def normal(unknown: torch.Tensor) -> torch.Tensor:
-            x, s = self._parts(unknown)
-            return self._spread(problem.normal(x + s, squared), penalty * problem.slope_adjoint(problem.slope(x)) + free * x)
-
-        left = problem.adjoint(squared * (problem.field - problem.forward(before)))
-        right = self._spread(left, penalty * problem.slope_adjoint(split - self.dual - slope) - free * rest)
-        self.unknown, _ = conjugate_gradient(normal, right, self.unknown, INNER_ITERATIONS, residual=right)
-        after = self.chi
-        return bool((problem.inside * (after - before)).norm() <= LEAST_CHANGE * (problem.inside * after).norm())
-
-    def _parts(self, unknown: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | float]:
-        """Sources, and S c on the grid."""
-        sources = unknown[: self.problem.inside.numel()].reshape(self.problem.shape)
-        if self.images is None:
-            return sources, 0.0
-        return sources, self.problem.placed(self.images.image(unknown[sources.numel() :]))
-
-    def _spread(self, pulled: torch.Tensor, rest: torch.Tensor) -> torch.Tensor:
-        """(sources, c) part of a gradient in χ, with a further one in the sources alone."""
-        if self.images is None:
-            return (pulled + rest).flatten()
-        return torch.cat([(pulled + rest).flatten(), self.images.pulled(pulled[self.problem.kept])])

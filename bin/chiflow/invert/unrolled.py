@@ -4,8 +4,8 @@
     z = x + CNN_k(x, xc − x, S c − x, 10 Dᵀ W² r, 3 σ, 3 σ / W, guide, mask)  in the mask,      r = f − D x
     x ← 6 steps towards the minimum of   ½ ‖W (D x − f)‖² + λ_k/2 ‖x − z‖² in the mask + ρ_k/2 ‖x‖² outside,      ρ_k = b_k σ² / 4
 
-x is free outside the mask: sources there take what is harmonic in the mask, the rest of a background. The kernel D is that of the voxel size and
-B0 of the scan, so no kernel is learned. λ_k = a_k (1e-3 + 4 σ²). The last layer of each CNN starts at 0: untrained, the network is guided TV.
+x is free outside the mask, where sources take what is harmonic in the mask, the rest of a background; or 0 there for an exact field. The kernel D is
+that of the voxel size and B0 of the scan, so no kernel is learned. λ_k = a_k (1e-3 + 4 σ²). The last layer of each CNN starts at 0: untrained, the network is guided TV.
 Everything is in units of the field's root mean square.
 
 The CNN works in space halved by pixel unshuffling, and at a quarter below that; leaky ReLU, no bias, no normalisation. A smaller one, of the same
@@ -22,9 +22,8 @@ from torch import nn
 
 from chiflow.core.solvers import conjugate_gradient
 from chiflow.invert.prepared import Prepared
-from chiflow.invert.tfi import SourceProblem
+from chiflow.invert.sources import SourceProblem
 
-PADDING = 1.25
 CHANNELS = (32, 56)
 ITERATIONS = 2
 DATA_STEPS = 6
@@ -129,13 +128,13 @@ class Unrolled(nn.Module):
         self.doubt = Correction((channels[0] // 2, channels[1] // 2), 1)
 
     def forward(self, start: Prepared) -> Solution:
-        problem = SourceProblem(start.field, start.mask, start.geometry, start.weight, PADDING)
+        problem = SourceProblem(start.field, start.mask, start.geometry, start.weight, start.padding)
         x, found = problem.placed(start.start), []
         pull, ridge = self.log_pull.exp() * (1e-3 + 4 * start.sigma**2), self.log_ridge.exp() * start.sigma**2 / 4
         for k, correction in enumerate(self.corrections):
             seen = inputs(x, start, problem)
             z = x + problem.placed(start.mask * correction(seen))
-            x = towards(z, problem, pull[k] * problem.inside + ridge[k] * (1 - problem.inside))
+            x = towards(z, problem, pull[k] * problem.inside + ridge[k] * (1 - problem.inside), problem.inside if start.closed else 1.0)
             found.append(x[problem.kept] * start.mask)
         last = inputs(x.detach(), start, problem)
         u = (self.doubt(torch.cat([last[:1], last[:1] - seen[:1].detach(), last[2:]])) + start.sigma + 0.1).abs() * start.mask
@@ -152,9 +151,9 @@ def inputs(x: torch.Tensor, start: Prepared, problem: SourceProblem) -> torch.Te
     return torch.stack([*values, 3 * start.sigma * torch.ones_like(mask), 3 * doubt, start.guide / 2, mask]) * mask
 
 
-def towards(z: torch.Tensor, problem: SourceProblem, strength: torch.Tensor) -> torch.Tensor:
-    """The data steps from z, drawn to z in the mask and to 0 outside with the strength given (grid)."""
-    normal = lambda v: problem.normal(v, problem.squared) + strength * v
-    right = problem.adjoint(problem.squared * (problem.field - problem.forward(z))) - strength * (1 - problem.inside) * z
+def towards(z: torch.Tensor, problem: SourceProblem, strength: torch.Tensor, where: torch.Tensor | float) -> torch.Tensor:
+    """The data steps from z, drawn to z in the mask and to 0 outside with the strength given (grid); only sources are moved `where` it is 1."""
+    normal = lambda v: where * problem.normal(v, problem.squared) + strength * v
+    right = where * problem.adjoint(problem.squared * (problem.field - problem.forward(z))) - strength * (1 - problem.inside) * z
     step, _ = conjugate_gradient(normal, right, torch.zeros_like(z), DATA_STEPS)
     return z + step

@@ -11,6 +11,7 @@ from chiflow.simulate.anatomy import INDEX, KINDS
 
 SHAPES = ((48, 48, 48), (48, 48, 48), (40, 56, 48), (64, 56, 32), (56, 64, 48), (64, 72, 56))
 VOXEL_MM = (0.5, 2.5)
+WHOLE_SHAPE, WHOLE_MM, WHOLE_TURN_DEG = (60, 72, 56), (2.4, 2.9), 20.0
 SIGMA_PPM = (3e-4, 1.5e-2)
 TYPICAL_PPM = np.array([chi for _, chi in KINDS.values()])
 FREE_KINDS = 28  # kinds of a sample of random shapes
@@ -86,12 +87,14 @@ class Recipe:
             raise ChiflowError(f"recipe: {len(self.lesion_places)} lesion_places for {len(self.lesions)} lesions")
 
 
-def drawn(rng: np.random.Generator, heads: int, heads_share: float = 0.65) -> Recipe:
-    """A recipe for one of `heads` label maps or for random shapes."""
-    head = int(rng.integers(heads)) if heads and rng.random() < heads_share else None
-    voxel, shape = drawn_grid(rng)
+def drawn(rng: np.random.Generator, heads: int, heads_share: float = 0.65, whole: bool = False) -> Recipe:
+    """A recipe for one of `heads` label maps or for random shapes. whole : a whole head, of coarse voxels, in place of a part of one."""
+    head = int(rng.integers(heads)) if heads and (whole or rng.random() < heads_share) else None
+    voxel, shape = drawn_whole_grid(rng) if whole else drawn_grid(rng)
     kinds = len(KINDS) if head is not None else FREE_KINDS
     pose = drawn_pose(rng, shape, voxel) if head is not None else {}
+    if whole and pose:
+        pose |= {"centre": "whole", "turn_deg": tuple(WHOLE_TURN_DEG / 180 * turn for turn in pose["turn_deg"])}
     return Recipe(int(rng.integers(2**31)), head, shape, voxel, drawn_b0(rng), **pose, **drawn_tissue(rng, head is None, kinds), **drawn_errors(rng),
                   sigma_ppm=log_uniform(rng, *SIGMA_PPM), cut=bool(rng.random() < 0.5), fine=bool(rng.random() < 0.3),
                   guide_noise=log_uniform(rng, 0.01, 0.3) if rng.random() < 0.7 else None)
@@ -113,6 +116,12 @@ def drawn_grid(rng: np.random.Generator) -> tuple[tuple[float, ...], tuple[int, 
         size = np.clip(size / (size.prod() ** (1 / 3)) * base, VOXEL_MM[0], 3.0)
     order = rng.permutation(3)
     return tuple(float(v) for v in np.round(size[order], 3)), tuple(int(n) for n in shape[rng.permutation(3)])
+
+
+def drawn_whole_grid(rng: np.random.Generator) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """Voxel size in mm and shape of a box that a head fits in."""
+    size = rng.uniform(*WHOLE_MM) * np.exp(rng.uniform(-0.1, 0.1, 3))
+    return tuple(float(v) for v in np.round(size, 3)), WHOLE_SHAPE
 
 
 def drawn_b0(rng: np.random.Generator) -> tuple[float, float, float]:
@@ -170,4 +179,4 @@ def drawn_errors(rng: np.random.Generator) -> dict:
             "residue": some(0.6, log_uniform(rng, 0.01, 0.5)), "anisotropy_ppm": some(0.5, log_uniform(rng, 0.003, 0.03)),
             "outliers": some(0.4, int(rng.integers(1, 8))), "outlier_size": log_uniform(rng, 0.5, 8),
             "mask_error": int(rng.choice([-1, 1])) if rng.random() < 0.3 else 0,
-            "remainder_told": bool(rng.random() < 0.7)}
+            "remainder_told": bool(rng.random() < 0.9)}

@@ -39,9 +39,9 @@ def write_weights(state: State, config: Config, data: Data, folder: Path, out: P
                      "HeldOut": [head.name for head in data.held_out], "Sha256OfLabels": data.sha256, "Sha256OfCode": data.code},
         "ValidationCurve": [{camel(name): rounded(value) for name, value in row.items()} for row in state.curve],
         "Licence": "MIT",
-        "Ranges": ranges(stock_of(config, data, folder).there(), config.seed, len(data.trained), state.mean),
+        "Ranges": ranges(stock_of(config, data, folder).there(), config.seed, len(data.trained), config.shards, state.mean),
         "Limits": LIMITS,
-    } | {name: rounded(value) for name, value in calibrated(state.mean, validation(folder, config.validation_samples, data.held_out)).items()}
+    } | rounded(calibrated(state.mean, validation(folder, config.validation_samples, data.held_out, whole=True)))
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{NAME}.safetensors"
     write_bytes(path, content)
@@ -64,6 +64,8 @@ def camel(name: str) -> str:
     return "".join(part.title() for part in name.split("_"))
 
 
-def rounded(value: float | int | None) -> float | int | None:
-    """A float with five digits; the rest as it is."""
+def rounded(value: dict | float | int | None) -> dict | float | int | None:
+    """A float with five digits, also in dictionaries; the rest as it is."""
+    if isinstance(value, dict):
+        return {name: rounded(part) for name, part in value.items()}
     return float(f"{value:.5g}") if isinstance(value, float) else value

@@ -1,16 +1,13 @@
 """Training of the unrolled inversion (invert/unrolled.py), resumable to the step.
 
-First the first CNN alone, on crops of 40³ voxels, without the data steps: a tenth of the work, and the same inputs and truth.
-
-    loss = mean |z − χ| / mean |x₀ − χ| + ½ rms (z − χ) / rms (x₀ − χ),      the errors of x₀ those of the whole sample
-
-Then the whole network on whole samples, a step on one of them:
+A step on one sample, through the whole network:
 
     loss = log ‖x_K − χ‖₁/‖x₀ − χ‖₁ + ½ log ‖x_K − χ‖₂/‖x₀ − χ‖₂ + 0.2 (the same of x₁ … x_K₋₁) + pinball₀.₉(u, |x_K − χ|) / mean |x_K − χ|
 
 x₀ is where guided TV ends, so every sample counts by what is gained on it, whether its noise is low or high. Maps are compared without their means.
-Adam with warm-up, a constant rate and a linear fall to 0 in the last part: a longer training starts as the shorter one did. What is kept is a
-running mean of the weights.
+The first steps are made with parts of heads and with shapes, the others with whole heads. Adam with warm-up, a constant rate and a linear fall in the
+last part: first as if to end with the parts, then, from where the whole heads begin, to 0. A longer training starts as the shorter one did. What is kept
+is a running mean of the weights.
 """
 
 import math
@@ -22,15 +19,12 @@ import torch
 
 from chiflow.core.errors import ChiflowError
 from chiflow.invert.prepared import Prepared
-from chiflow.invert.tfi import SourceProblem
-from chiflow.invert.unrolled import CHANNELS, ITERATIONS, PADDING, SCALE, Solution, Unrolled, inputs
+from chiflow.invert.unrolled import CHANNELS, ITERATIONS, Solution, Unrolled
 from chiflow.train.shards import SIZE, restored, turned_at_random
 
 BETAS = (0.9, 0.99)
 QUANTILE = 0.9
 EARLIER = 0.2
-CROP = 40
-LEAST_VOXELS = 2000  # of the mask in a crop
 SCALARS = 10  # times the rate: a_k and b_k are logarithms
 FREE = ("steps", "checked_every", "validation_samples")  # what may change when a training goes on
 
@@ -39,17 +33,20 @@ FREE = ("steps", "checked_every", "validation_samples")  # what may change when 
 class Config:
     """What the weights depend on, besides the code and the label maps.
 
-    crop_steps : of the steps, on crops. shards : of training; one more is needed every steps_per_shard steps. checked_every : steps
+    shards : of parts of heads and of shapes; one more is needed every steps_per_shard steps. whole_shards : of whole heads, which the steps from whole_from on
+    are made with. parts_end : the step at which the rate of the first steps would be 0. checked_every : steps
     between validations, on validation_samples samples; the weights do not depend on them.
     """
 
     seed: int = 0
-    steps: int = 2000
-    crop_steps: int = 1050
-    shards: int = 32
-    first_shards: int = 8
-    steps_per_shard: int = 120
-    learning_rate: float = 3e-4
+    steps: int = 4000
+    shards: int = 15
+    whole_shards: int = 4
+    whole_from: int = 3050
+    parts_end: int = 3600
+    first_shards: int = 1
+    steps_per_shard: int = 140
+    learning_rate: float = 5e-4
     warm_up: int = 100
     fall: float = 0.3
     running_mean: float = 0.997
@@ -119,18 +116,21 @@ def load_state(config: Config, path: Path, device: torch.device) -> State:
 def place(config: Config, step: int) -> tuple[int, int, np.random.Generator]:
     """Shard and index of the sample of a step, and the generator of its turn."""
     rng = np.random.default_rng([config.seed, 1, step])
-    return int(rng.integers(needed(config, step))), int(rng.integers(config.shard_size)), rng
+    first = config.shards if step >= config.whole_from else 0
+    return int(rng.integers(first, needed(config, step))), int(rng.integers(config.shard_size)), rng
 
 
 def needed(config: Config, step: int) -> int:
-    """How many shards a step draws from."""
+    """How many shards there must be for a step."""
+    if step >= config.whole_from:
+        return config.shards + config.whole_shards
     return min(config.shards, config.first_shards + step // config.steps_per_shard)
 
 
 def rate(config: Config, step: int) -> float:
     """Learning rate of a step."""
-    fall = (config.steps - step) / (config.fall * config.steps)
-    return config.learning_rate * min(1, (step + 1) / config.warm_up, max(fall, 0))
+    fall = lambda step, end: max((end - step) / (config.fall * end), 0)
+    return config.learning_rate * min(1, (step + 1) / config.warm_up, fall(min(step, config.whole_from), config.parts_end), fall(step, config.steps))
 
 
 def advance(state: State, config: Config, content: dict, rng: np.random.Generator) -> float:
@@ -139,7 +139,7 @@ def advance(state: State, config: Config, content: dict, rng: np.random.Generato
     for group in state.optimiser.param_groups:
         group["lr"] = rate(config, state.step) * group["factor"]
     state.optimiser.zero_grad()
-    loss = crop_loss(state.network, start, truth, rng) if state.step < config.crop_steps else loss_of(state.network(start), start, truth)
+    loss = loss_of(state.network(start), start, truth)
     if torch.isfinite(loss):
         loss.backward()
         torch.nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
@@ -150,35 +150,6 @@ def advance(state: State, config: Config, content: dict, rng: np.random.Generato
         for mean, now in zip(state.mean.parameters(), state.network.parameters()):
             mean.lerp_(now, 1 - keep)
     return float(loss.detach())
-
-
-def crop_loss(network: Unrolled, start: Prepared, truth: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """The loss of the first CNN on a crop round a voxel of the mask."""
-    inside = start.mask > 0
-    with torch.no_grad():
-        problem = SourceProblem(start.field, start.mask, start.geometry, start.weight, PADDING)
-        seen = inputs(problem.placed(start.start), start, problem)
-        before = without_mean((start.start - truth)[inside])
-    box = crop_box(inside, rng)
-    part = seen[(slice(None), *box)]
-    error = (SCALE * part[0] + network.corrections[0](part) - truth[box])[inside[box]]
-    return error.abs().mean() / before.abs().mean() + 0.5 * error.square().mean().sqrt() / before.square().mean().sqrt()
-
-
-def crop_box(inside: torch.Tensor, rng: np.random.Generator) -> tuple[slice, ...]:
-    """A box of CROP voxels an axis round a random voxel of the mask, with LEAST_VOXELS of it, or the most of ten."""
-    voxels = inside.nonzero()
-    best, most = None, -1
-    for _ in range(10):
-        middle = voxels[int(rng.integers(len(voxels)))].tolist()
-        first = [max(0, min(m - CROP // 2, n - CROP)) for m, n in zip(middle, inside.shape)]
-        box = tuple(slice(f, f + CROP) for f in first)
-        count = int(inside[box].sum())
-        if count > most:
-            best, most = box, count
-        if most >= LEAST_VOXELS:
-            break
-    return best
 
 
 def loss_of(found: Solution, start: Prepared, truth: torch.Tensor) -> torch.Tensor:

@@ -18,13 +18,13 @@ EXTREMES = ("SmallestVoxelMm", "LargestVoxelMm", "MeanVoxelMm", "VoxelAnisotropy
 NOT_A_RANGE = ("ZeroShare", "Skew")  # figures with a bound of their own
 
 
-def ranges(shards: list[tuple[int, list[dict]]], seed: int, heads: int, network: Unrolled) -> dict[str, list[float]]:
-    """Lower and upper bound of each figure. shards : number and samples of each; heads : how many label maps they were drawn from."""
-    numbered = [(number * len(contents) + index, content) for number, contents in shards for index, content in enumerate(contents)]
+def ranges(shards: list[tuple[int, list[dict]]], seed: int, heads: int, first_whole: int, network: Unrolled) -> dict[str, list[float]]:
+    """Lower and upper bound of each figure. shards : number and samples of each; heads : how many label maps they were drawn from; first_whole : see Stock."""
+    numbered = [(number * len(contents) + index, number >= first_whole, content) for number, contents in shards for index, content in enumerate(contents)]
     every = max(len(numbered) // RESIDUALS, 1)
     rows = []
-    for place, (number, content) in enumerate(progress(numbered, "ranges")):
-        recipe = recipe_of(content, seed, number, heads)
+    for place, (number, whole, content) in enumerate(progress(numbered, "ranges")):
+        recipe = recipe_of(content, seed, number, heads, whole)
         rows.append(figures(content, recipe, network if place % every == 0 else None))
     names = [name for name in rows[0] if name not in NOT_A_RANGE]
     return {name: bounds(name, [row[name] for row in rows if name in row]) for name in names}
@@ -50,7 +50,7 @@ def figures(content: dict, recipe: Recipe, network: Unrolled | None) -> dict[str
     return found
 
 
-def recipe_of(content: dict, seed: int, number: int, heads: int) -> Recipe:
+def recipe_of(content: dict, seed: int, number: int, heads: int, whole: bool = False) -> Recipe:
     """The recipe of a sample: of the attempts at it, the one with its voxel size and B0."""
-    recipes = (drawn(np.random.default_rng([seed, number, attempt]), heads) for attempt in range(ATTEMPTS))
+    recipes = (drawn(np.random.default_rng([seed, number, attempt]), heads, whole=whole) for attempt in range(ATTEMPTS))
     return next(recipe for recipe in recipes if np.allclose((*recipe.voxel_size, *recipe.b0), (*content["geometry"][1], *content["geometry"][2])))

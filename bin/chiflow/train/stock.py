@@ -22,17 +22,18 @@ PATIENCE_S = 0.2
 
 
 class Stock:
-    """Shards 0 … count − 1 of `size` samples each, in folder/shards, drawn from the kept label maps of these names.
+    """Shards 0 … count − 1 of `size` samples each, in folder/shards, drawn from the kept label maps of these names; those from `first_whole` on of whole heads.
 
     With 0 workers a shard is drawn when it is needed. Use it as a context: at its end the workers are ended, and what they had begun is lost.
     """
 
-    def __init__(self, folder: Path, seed: int, count: int, size: int, heads: list[LabelHead], workers: int = 1):
-        self.folder, self.seed, self.count, self.size, self.heads = folder / "shards", seed, count, size, heads
+    def __init__(self, folder: Path, seed: int, count: int, size: int, heads: list[LabelHead], first_whole: int, workers: int = 1):
+        self.folder, self.seed, self.count, self.size, self.heads, self.first_whole = folder / "shards", seed, count, size, heads, first_whole
         self.folder.mkdir(parents=True, exist_ok=True)
         self.opened = lru_cache(None)(self.wait_for)
         missing = [n for n in range(count) if not shard_path(self.folder, seed, n).is_file()]
-        start = lambda numbers: get_context("spawn").Process(target=draw, args=(folder, seed, size, [h.name for h in heads], numbers), daemon=True)
+        kept = (folder, seed, size, [h.name for h in heads], first_whole)
+        start = lambda numbers: get_context("spawn").Process(target=draw, args=(*kept, numbers), daemon=True)
         self.workers = [start(missing[first::workers]) for first in range(min(workers, len(missing)))]
 
     def __enter__(self) -> "Stock":
@@ -54,7 +55,7 @@ class Stock:
             if any(worker.is_alive() for worker in self.workers):
                 time.sleep(PATIENCE_S)
             else:
-                shard(self.folder, self.seed, number, self.heads, self.size)
+                shard(self.folder, self.seed, number, self.heads, self.size, number >= self.first_whole)
         return torch.load(path, weights_only=True, mmap=True)
 
     def there(self) -> list[tuple[int, list[dict]]]:
@@ -62,7 +63,7 @@ class Stock:
         return [(n, self.opened(n)) for n in range(self.count) if shard_path(self.folder, self.seed, n).is_file()]
 
 
-def draw(folder: Path, seed: int, size: int, names: list[str], numbers: list[int]) -> None:
+def draw(folder: Path, seed: int, size: int, names: list[str], first_whole: int, numbers: list[int]) -> None:
     """What a worker does: draw these shards, one after the other, on one thread."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the training, which ends its workers
     threading.Thread(target=end_with_parent, daemon=True).start()
@@ -70,7 +71,7 @@ def draw(folder: Path, seed: int, size: int, names: list[str], numbers: list[int
     heads = [head for head in kept_heads(folder / "heads.npz") if head.name in names]
     with redirect_stderr(io.StringIO()):  # bars of a worker would write over that of the training
         for number in numbers:
-            shard(folder / "shards", seed, number, heads, size)
+            shard(folder / "shards", seed, number, heads, size, number >= first_whole)
 
 
 def end_with_parent() -> None:
@@ -79,10 +80,10 @@ def end_with_parent() -> None:
     os._exit(1)
 
 
-def validation(folder: Path, count: int, heads: list[LabelHead]) -> list[dict]:
-    """Samples of the held-out label maps, the same ones at each check, drawn once; of random shapes when there are none."""
-    path = folder / f"validation_{count}.pt"
+def validation(folder: Path, count: int, heads: list[LabelHead], whole: bool = False) -> list[dict]:
+    """Samples of the held-out label maps, parts or whole heads, the same ones at each check, drawn once; of random shapes when there are none."""
+    path = folder / f"{'whole' if whole else 'validation'}_{count}.pt"
     if not path.is_file():
-        torch.save([sample(VALIDATION_SEED, number, heads) for number in range(count)], path.with_suffix(".part"))
+        torch.save([sample(VALIDATION_SEED, number, heads, whole) for number in range(count)], path.with_suffix(".part"))
         path.with_suffix(".part").replace(path)
     return torch.load(path, weights_only=True)
