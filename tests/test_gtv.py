@@ -8,9 +8,11 @@ from test_invert import AXIAL, OBLIQUE, brain
 from chiflow.core.dipole import DipoleOperator
 from chiflow.core.geometry import Geometry
 from chiflow.core.metrics import nrmse
+from chiflow.core.solvers import soft_threshold
 from chiflow.invert import INVERSIONS
 from chiflow.invert.gtv import Rules, guided
 from chiflow.invert.guide import GuideImages, linear, standardised
+from chiflow.invert.sources import padding_for
 
 GTV, TV = INVERSIONS["gtv"], INVERSIONS["tv"]
 NOISE = 0.005
@@ -100,3 +102,16 @@ def test_sources_outside_take_the_rest_of_a_background_when_it_may_be_there():
     left = rest - rest[mask].mean() * mask
     assert (open_.harmonic - left)[mask].norm() < 0.5 * left.norm() and not closed.harmonic.any()
     assert error(open_, chi, mask) < 0.5 * error(closed, chi, mask)
+
+
+@pytest.mark.parametrize("rounding", [0.0, 0.5])
+def test_the_threshold_is_the_proximal_step_of_its_penalty(rounding):
+    values, places = torch.linspace(-3, 3, 13), torch.linspace(-4, 4, 8001)
+    size = places.abs()
+    penalty = size if rounding == 0 else torch.where(size < rounding, size**2 / (2 * rounding), size - rounding / 2)
+    best = places[(0.7 * penalty + (places - values[:, None]) ** 2 / 2).argmin(1)]
+    assert torch.allclose(soft_threshold(values, 0.7, rounding), best, atol=2e-3)  # places are 1e-3 apart
+
+
+def test_a_mask_that_fills_its_box_gets_more_room():
+    assert padding_for(torch.ones(8, 8, 8)) > padding_for(brain(AXIAL)[2])
