@@ -20,9 +20,8 @@ from chiflow.core.progress import progress
 from chiflow.invert.guide import GuideImages, standardised
 from chiflow.invert.misfit import lambda_for, refine, within
 from chiflow.invert.result import Susceptibility
-from chiflow.invert.sources import SourceProblem, SourceSearch
+from chiflow.invert.sources import PADDING, SourceProblem, SourceSearch
 
-PADDING = 1.25  # the sources of a remainder lie close
 PHASE_RAD = 0.2
 LAMBDA_PER_RULE = 2.0
 OUTSIDE_PER_FIELD = 2.0  # deviation of q in units of the field's root mean square

@@ -15,9 +15,8 @@ import torch
 from chiflow.core.geometry import Geometry
 from chiflow.core.progress import progress
 from chiflow.invert.result import Susceptibility
-from chiflow.invert.sources import SourceProblem, SourceSearch
+from chiflow.invert.sources import PADDING, SourceProblem, SourceSearch
 
-PADDING = 1.25  # room for sources around the mask; the grid is periodic, so it lies on all sides
 LAMBDA_PER_SIGMA = 0.09
 MODEL_ERROR = 0.1
 OUTSIDE_ITERATIONS = 60
