@@ -1,11 +1,13 @@
 #!/usr/bin/env nextflow
 // chiflow: DICOM or BIDS multi-echo gradient-echo MRI to quantitative susceptibility maps, all runs in parallel.
 
-include { helpText ; checkedParams ; unwrappings ; isOfTotalField } from './modules/params'
-include { inputFolder ; labelMaps ; outputFolder ; privateFolder } from './modules/folders'
+include { helpText ; checkedParams ; methodsOf ; unwrappings ; isOfTotalField } from './modules/params'
+include { inputFolder ; labelMaps ; lockOn ; outputFolder ; privateFolder } from './modules/folders'
 include { isBids ; bidsRuns ; masksIn ; maskOf } from './modules/bids'
 include { writeParams ; writeVersions ; writeTable ; writeVerdicts ; keepAside ; summary } from './modules/summary'
 include { codeOf } from './modules/code'
+include { images ; pipelineFacts } from './modules/images'
+include { emptyAfter ; workDirectory } from './modules/lean'
 include { DICOM } from './modules/dicom'
 include { hasSeveralEchoes ; verdictRow } from './modules/records'
 include { INTAKE } from './modules/intake'
@@ -25,6 +27,7 @@ workflow SUSCEPTIBILITY {
     masks
     references
     options
+    facts // JSON of what is known of the pipeline
 
     main:
     INTAKE(ch_runs, codeOf('intake'))
@@ -48,7 +51,15 @@ workflow SUSCEPTIBILITY {
     ch_needed = COMBINE.out.files.join(FIELDS.out.files).join(ch_chi)
     ch_maps = [SOURCE.out.local, RELAX.out.files, SWI.out.files].inject(ch_needed) { joined, stage -> joined.join(stage, remainder: true).filter { parts -> parts[1] } }
         .map { parts -> [parts[0], parts.tail().flatten().findAll()] }
-    PUBLISH(ch_acquisition.join(ch_maps), codeOf('publish'))
+    PUBLISH(ch_acquisition.join(ch_maps), facts, codeOf('publish'))
+    if (options.lean) {
+        def folder = workDirectory()
+        emptyAfter(ch_runs, INTAKE.out.scan, folder)
+        emptyAfter(INTAKE.out.scan, COMBINE.out.phase, folder)
+        emptyAfter(COMBINE.out.phase, FIELDS.out.field, folder)
+        emptyAfter(FIELDS.out.phase, SWI.out.files, folder)
+        emptyAfter(ch_maps.join(ch_magnitude), PUBLISH.out.done.map { meta -> [meta] }, folder)
+    }
 
     records = ch_maps.flatMap { _meta, files -> files }.filter { path -> path.name.endsWith('.json') }
     description = PUBLISH.out.description
@@ -69,6 +80,7 @@ workflow MAPS {
     options
 
     main:
+    def facts = pipelineFacts(methodsOf(options), images(options.registry))
     def masks = options.masks ? masksIn('masks', options.masks) : []
     def references = options.references ? masksIn('references', options.references) : []
     if (isBids(input)) {
@@ -85,7 +97,7 @@ workflow MAPS {
     }
     ch_counted = ch_runs.count().combine(ch_aside.toSortedList().map { rows -> [rows] })
     ch_counted.subscribe { count, rows -> keepAside(info, count, rows) }
-    SUSCEPTIBILITY(ch_runs, masks, references, options)
+    SUSCEPTIBILITY(ch_runs, masks, references, options, facts)
     SUSCEPTIBILITY.out.records.mix(ch_records).collect().subscribe { records -> writeVersions(info, records) }
     SUSCEPTIBILITY.out.verdicts.toSortedList { row -> row.join(' ') }.subscribe { rows -> writeVerdicts(info, rows) }
     SUSCEPTIBILITY.out.description.first().subscribe { path -> path.copyTo(outdir.resolve('dataset_description.json')) }
@@ -112,6 +124,7 @@ workflow {
     def input = options.train ? null : inputFolder('input', options.input)
     def outdir = outputFolder('outdir', options.outdir)
     def info = outputFolder('outdir', "${outdir}/pipeline_info")
+    def lock = lockOn(info, options.outdir)
     writeParams(info, options)
     writeTable(info.resolve('set_aside.tsv'), ['name', 'reason'], [])
     if (options.train) {
@@ -123,5 +136,6 @@ workflow {
 
     workflow.onComplete = {
         println(summary(info, outdir))
+        lock?.release()
     }
 }

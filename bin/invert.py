@@ -10,6 +10,7 @@ from chiflow.core.contracts import Acquisition, Record
 from chiflow.core.device import select_device
 from chiflow.core.field_input import load_field
 from chiflow.core.nifti import load_like, save
+from chiflow.core.provenance import card_and_weights, digests
 from chiflow.invert import INVERSIONS, TOTAL_FIELD_INVERSIONS
 from chiflow.invert.gtv import gtv
 from chiflow.invert.judge import judged
@@ -60,6 +61,7 @@ def main(
         if path and volume is not None:
             save(path, local.whole(volume), local.image)
     record = Record(stage="invert", method=method, parameters=result.parameters, units="ppm", figures=result.figures)
+    record.inputs = digests(reference_region, *(card_and_weights(weights) if invert is net else []))
     record.warnings = [warn(message) for message in found.warnings]
     record.write_beside(out)
 

@@ -8,6 +8,7 @@ from chiflow.core.brain import GOOD_QUALITY, without_rim
 from chiflow.core.cli import AcquisitionFile, MagnitudeFile, OutFile, choose, execute, warn
 from chiflow.core.contracts import Acquisition, Record
 from chiflow.core.nifti import load, load_like, load_mask, save
+from chiflow.core.provenance import card_and_weights, digests
 from chiflow.mask.extract import BRAIN_EXTRACTIONS, Extraction, extracted_brain
 from chiflow.mask.quality import figures, reliable_part
 
@@ -40,6 +41,7 @@ def main(
         if path:
             save(path, part, magnitudes)
     record = Record(stage="mask", method=found.method, parameters={"LeastQuality": least_quality}, figures=figures(reliable, found.brain, magnitudes.affine))
+    record.inputs = digests(*([mask] if mask else card_and_weights(weights) if method == "network" else []))
     record.warnings = [warn(message) for message in [*found.warnings, *reliable.warnings]]
     record.write_beside(out)
 

@@ -44,6 +44,24 @@ def outputFolder(option, name) {
     return folder
 }
 
+// One run at a time writes into a folder; the lock ends with the run, however it ends. Null where a file system knows no locks.
+def lockOn(folder, name) {
+    if (folder.toUri().scheme != 'file') {
+        return null
+    }
+    try {
+        def (create, write) = [java.nio.file.StandardOpenOption.CREATE, java.nio.file.StandardOpenOption.WRITE]
+        def lock = java.nio.channels.FileChannel.open(folder.resolve('.lock'), create, write).tryLock()
+        if (!lock) {
+            stopOn(["--outdir: another run is writing into ${printable(name)}: wait for its end, or name another folder"])
+        }
+        return lock
+    }
+    catch (IOException _fault) {
+        return null
+    }
+}
+
 // Who is who must not travel with the results.
 def privateFolder(name, outdir) {
     def folder = file(name, glob: false)

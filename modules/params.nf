@@ -12,6 +12,12 @@ def unwrappings(asked) {
     return ([asked ?: known[0]] + known).unique()
 }
 
+// The parameters that decide what the maps are.
+def methodsOf(options) {
+    def names = new groovy.json.JsonSlurper().parseText(projectDir.resolve('nextflow_schema.json').text)['$defs'].methods.properties.keySet()
+    return options.subMap(names)
+}
+
 // Inversions that take the total field: no background removal before them.
 def isOfTotalField(inversion) {
     return inversion in ['tfi']

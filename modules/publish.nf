@@ -4,15 +4,17 @@ process PUBLISH {
 
     input:
     tuple val(meta), path(acquisition), path(maps, stageAs: 'maps/*')
+    stdin
     val code
 
     output:
     path 'sub-*/**', emit: derivatives
     path 'dataset_description.json', emit: description
+    val meta, emit: done
 
     script:
     """
-    publish.py --acquisition ${acquisition} --maps maps --out . ${task.ext.args ?: ''}
+    publish.py --acquisition ${acquisition} --maps maps --out . --pipeline /dev/stdin ${task.ext.args ?: ''}
     """
 
     stub:

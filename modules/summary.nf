@@ -1,6 +1,7 @@
 // What is told at the end, and the files of OUT/pipeline_info that the engine does not write.
 
 include { stopOn } from './folders'
+include { contentOf } from './records'
 
 def writeParams(folder, values) {
     folder.resolve('params.json').text = groovy.json.JsonOutput.prettyPrint(groovy.json.JsonOutput.toJson(values)) + '\n'
@@ -8,7 +9,7 @@ def writeParams(folder, values) {
 
 // Versions of all software that the stages' records name.
 def writeVersions(folder, records) {
-    def found = records.findAll { path -> path.size() }.collect { path -> new groovy.json.JsonSlurper().parse(path.toFile()).Software ?: [:] }
+    def found = records.findAll { path -> path.size() }.collect { path -> contentOf(path).Made?.Software ?: [:] }
     def versions = [nextflow: nextflow.version.toString()] + found.collectMany { software -> software.entrySet() }.groupBy { entry -> entry.key }
         .collectEntries { name, entries -> [name, entries.collect { entry -> entry.value }.unique().sort().join(', ')] }
     folder.resolve('software_versions.json').text = groovy.json.JsonOutput.prettyPrint(groovy.json.JsonOutput.toJson(versions.sort())) + '\n'

@@ -150,4 +150,4 @@ def test_a_wrong_acquisition_names_file_and_key(tmp_path, changes, said):
 def test_a_record_stands_beside_its_image(tmp_path):
     Record(stage="invert", method="tv", units="ppm", figures={"x": 1.5}).write_beside(tmp_path / "chi.nii.gz")
     back = Record.read(tmp_path / "chi.json")
-    assert (back.method, back.figures, set(back.software) >= {"chiflow", "numpy"}) == ("tv", {"x": 1.5}, True)
+    assert (back.method, back.figures, set(back.made.software) >= {"chiflow", "numpy"}) == ("tv", {"x": 1.5}, True)

@@ -90,7 +90,7 @@ def folder(tmp_path_factory):
 def test_by_hand_from_phase_to_derivatives(folder):
     for name in ("combined", "unwrapped", "field", "mask", "local", "chi", "r2star", "swi"):
         record = json.loads((folder / f"{name}.json").read_text())
-        assert record["Software"]["chiflow"] and record["Method"], name
+        assert record["Made"]["Software"]["chiflow"] and record["Method"], name
     assert np.allclose(load(folder / "field.nii").data[11, 11, 12], 20, atol=1.5)  # Hz; the offset takes 1/13 of the inclusion's step
     anat = folder / "bids" / "sub-01" / "ses-a" / "anat"
     chi = anat / "sub-01_ses-a_run-1_Chimap.nii.gz"

@@ -65,17 +65,19 @@ def convert(dicom: Path, key: Path, out: Path, subjects: Path, depth: int | None
     if not dicom.is_dir():
         raise ChiflowError(f"{dicom}: no such folder")
     labels = Labels.from_file(key)
+    record = Conversion()
     make_folder(out)
     with tempfile.TemporaryDirectory(prefix=".dicom_", dir=out) as temporary:
-        paths, complete = run_dcm2niix(dicom, Path(temporary), depth)
+        paths, complete, digest = run_dcm2niix(dicom, Path(temporary), depth)
         images = read_images(paths, labels)
         aside = [Aside(name=image.name, reason=image.reason) for image in images if image.reason]
-        aside += write_images([image for image in images if not image.reason], labels, out)
+        origin = {"Dicom": digest, "Made": record.made.model_dump(mode="json", by_alias=True)}
+        aside += write_images([image for image in images if not image.reason], labels, origin, out)
     write_subjects(subjects, images, dicom, labels)
     if not images or not complete:
         aside.append(Aside(name=labels.folder(dicom), reason=NOT_ALL_READ if images else NOTHING_FOUND))
     unique = {(entry.name, entry.reason): entry for entry in aside}
-    record = Conversion(aside=[unique[pair] for pair in sorted(unique)])
+    record.aside = [unique[pair] for pair in sorted(unique)]
     record.write(out / "convert.json")
     return record
 
@@ -88,18 +90,18 @@ def make_folder(folder: Path) -> None:
         raise ChiflowError(f"{folder}: cannot be made ({error.strerror})") from error
 
 
-def run_dcm2niix(dicom: Path, temporary: Path, depth: int | None) -> tuple[list[Path], bool]:
-    """Convert all files below a folder; returns the images in the order of their names, and whether all went well.
+def run_dcm2niix(dicom: Path, temporary: Path, depth: int | None) -> tuple[list[Path], bool, str]:
+    """Convert all files below a folder; returns the images in the order of their names, whether all went well, and the SHA-256 of the files.
 
     What dcm2niix says is kept from every log.
     """
     flat, made = temporary / "flat", temporary / "made"
     flat.mkdir()
     made.mkdir()
-    link_flat(dicom, flat, depth)
+    digest = link_flat(dicom, flat, depth)
     call = [dcm2niix.bin, *OPTIONS, "-o", str(made), str(flat)]
     done = subprocess.run(call, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    return sorted(path for path in made.glob("*.nii") if path.with_suffix(".json").is_file()), done.returncode in DONE
+    return sorted(path for path in made.glob("*.nii") if path.with_suffix(".json").is_file()), done.returncode in DONE, digest
 
 
 def read_images(paths: list[Path], labels: Labels) -> list[Image]:
@@ -127,8 +129,8 @@ def read_sidecar(path: Path) -> dict:
         return {}
 
 
-def write_images(images: list[Image], labels: Labels, out: Path) -> list[Aside]:
-    """Write images and sidecars under their final names; returns what could not be told apart."""
+def write_images(images: list[Image], labels: Labels, origin: dict, out: Path) -> list[Aside]:
+    """Write images and sidecars (with `origin`) under their final names; returns what could not be told apart."""
     stacks, aside = defaultdict(list), []
     coils = coil_numbers(images)
     for image in images:
@@ -138,7 +140,7 @@ def write_images(images: list[Image], labels: Labels, out: Path) -> list[Aside]:
     for (subject, session, number, uid, part, coil), stack in sorted(stacks.items()):
         for echo, same in numbered(stack).items():
             place = f"run-{runs[subject, session, number, uid]}" + (f"_coil-{coil}" if coil else "") + f"_echo-{echo}"
-            keys = {"EchoNumber": echo} | ({"Coil": coil} if coil else {})
+            keys = {"EchoNumber": echo, "Converted": origin} | ({"Coil": coil} if coil else {})
             write_image(same[0], f"sub-{subject}_ses-{session}_{place}_part-{part}_MEGRE", keys, labels, out)
             reason = f"more than one {part} image of echo {echo} in the series: the first is used"
             aside += [Aside(name=image.name, reason=reason) for image in same[1:]]
@@ -183,7 +185,7 @@ def numbered(stack: list[Image]) -> dict[int, list[Image]]:
 
 
 def write_image(image: Image, stem: str, place: dict, labels: Labels, out: Path) -> None:
-    """One image and its sidecar, without identity; `place` is its echo and coil."""
+    """One image and its sidecar, without identity; `place` is its echo, coil and origin."""
     header, content = read_header(image.path), image.path.read_bytes()
     clean = without_header_text(content)
     identity = {

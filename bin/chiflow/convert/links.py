@@ -4,20 +4,24 @@ import hashlib
 import os
 from pathlib import Path
 
+from chiflow.core.provenance import sha256_of
 
-def link_flat(folder: Path, target: Path, depth: int | None) -> int:
-    """Link every file of a folder, at most `depth` levels below it, into the empty folder `target`; returns the number of links."""
+
+def link_flat(folder: Path, target: Path, depth: int | None) -> str:
+    """Link every file of a folder, at most `depth` levels below it, into the empty folder `target`.
+
+    Returns one SHA-256 for all of them, that of their sorted SHA-256s: names and order do not count.
+    """
     seen = set()
     for path in files_below(folder.resolve(), depth):
         try:
-            with path.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha1").digest()
+            digest = sha256_of(path)
         except OSError:
             continue
         if digest not in seen:
             seen.add(digest)
             (target / f"{len(seen):07d}").symlink_to(path)
-    return len(seen)
+    return hashlib.sha256("\n".join(sorted(seen)).encode()).hexdigest()
 
 
 def files_below(folder: Path, depth: int | None) -> list[Path]:

@@ -17,6 +17,7 @@ import chiflow
 from chiflow.core.errors import ChiflowError
 from chiflow.core.geometry import Geometry, geometry_of
 from chiflow.core.nifti import Image, write_bytes
+from chiflow.core.provenance import code_sha256, host
 from chiflow.core.units import larmor_frequency_mhz
 
 RECORDED_PACKAGES = ("numpy", "scipy", "nibabel", "torch", "dcm2niix")
@@ -58,12 +59,21 @@ class Contract(BaseModel):
         write_json(path, self.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
+class Made(Contract):
+    """By which code, with which software, and on what kind of machine a file was made."""
+
+    code: str = Field(default_factory=code_sha256)
+    host: dict[str, str | int] = Field(default_factory=host)
+    software: dict[str, str] = Field(default_factory=lambda: software_versions())
+
+
 class Acquisition(Contract):
     """How a run was acquired: acquisition.json. Five keys written by hand are enough, INTAKE writes them all.
 
     EchoTimes in s, MagneticFieldStrength in T, ImagingFrequency in MHz (either of the two is enough, the frequency is exact), B0Direction
     in voxel axes (from the affine when it is missing). PhaseKind is "difference" when the one phase is φ(TE2) − φ(TE1) by the scanner: the
     echo time is then TE2 − TE1, SourceEchoTimes are TE1 and TE2. With Coils above 1 the images are (X, Y, Z, E, C), a coil after the other.
+    Sources are the files it was taken from with their SHA-256, Converted what they were converted from when that was DICOM.
     """
 
     echo_times_s: list[float] = Field(alias="EchoTimes", min_length=1)
@@ -75,6 +85,9 @@ class Acquisition(Contract):
     source_echo_times_s: list[float] | None = Field(None, alias="SourceEchoTimes")
     coils: int = Field(1, ge=1)
     warnings: list[str] = []
+    sources: dict[str, str] = {}
+    converted: dict[str, Any] | None = None
+    made: Made | None = None
 
     @field_validator("echo_times_s")
     @classmethod
@@ -115,7 +128,7 @@ class Acquisition(Contract):
 
 
 class Record(Contract):
-    """What a stage did: the JSON beside its first output (same name, .json)."""
+    """What a stage did: the JSON beside its first output (same name, .json). Inputs are files that no stage made, with their SHA-256."""
 
     stage: str
     method: str
@@ -123,11 +136,12 @@ class Record(Contract):
     units: str | None = None
     figures: dict[str, Any] = {}
     warnings: list[str] = []
-    software: dict[str, str] = {}
+    inputs: dict[str, str] = {}
+    made: Made | None = None
 
     def write_beside(self, output: Path) -> None:
-        """Write the record beside an image, chi.nii → chi.json, with the versions of the software behind it."""
-        self.software = software_versions() | self.software
+        """Write the record beside an image, chi.nii → chi.json, with the code, software and machine behind it."""
+        self.made = self.made or Made()
         self.write(record_path(output))
 
 
@@ -166,10 +180,10 @@ class Aside(Contract):
 
 
 class Conversion(Contract):
-    """convert.json: what was set aside in one folder, and by which software."""
+    """convert.json: what was set aside in one folder, and how it was converted."""
 
     aside: list[Aside] = []
-    software: dict[str, str] = Field(default_factory=lambda: software_versions())
+    made: Made = Field(default_factory=Made)
 
 
 class Run(Contract):

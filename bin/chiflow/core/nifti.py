@@ -21,6 +21,7 @@ from chiflow.core.errors import ChiflowError
 
 SAME_PLACE_MM = 1e-2  # affines of one scan differ by rounding only: a hundredth of a millimetre at the far corner of the volume
 GZIP_LEVEL = 1
+EMPTIED = b"chiflow --lean: content removed after use"  # what the pipeline leaves of an intermediate image
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ def read_header(path: Path) -> nibabel.Nifti1Image:
     path = Path(path)
     if not path.is_file():
         raise ChiflowError(f"{path}: no such file")
+    with path.open("rb") as stream:
+        if stream.read(len(EMPTIED)) == EMPTIED:
+            raise ChiflowError(f"{path}: its content was removed after use (--lean): run again without -resume")
     try:
         if path.name.endswith(".gz"):
             return nibabel.Nifti1Image.from_bytes(igzip.decompress(path.read_bytes()))

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from chiflow.core.bids import require_run_id
-from chiflow.core.contracts import Acquisition
+from chiflow.core.contracts import Acquisition, Made
 from chiflow.core.geometry import geometry_of
+from chiflow.core.provenance import digests
 from chiflow.intake.acquired import acquired, gap_warnings
 from chiflow.intake.coils import Coils
 from chiflow.intake.place import placed
@@ -70,6 +71,8 @@ def take_in(files: list[Path], inherited: list[Path], run: str, sign: str = "aut
             "FlippedSlices": "none" if axis is None else f"every other one along {'ijk'[axis]}",
         },
         "Warnings": sources.warnings + gap_warnings(sources.all[0]) + warnings,
-        "Sources": sorted({source.path.name for source in sources.all}),
+        "Sources": digests(*inherited, *files),
+        "Converted": sources.all[0].sidecar.get("Converted"),
+        "Made": Made(),
     }
     return Scan(coils, axis, factor, affine, Acquisition.model_validate(facts))

@@ -1,7 +1,7 @@
 """BIDS derivatives of one run.
 
 Every map goes to sub-*/[ses-*/]anat/<id>_<entities and suffix>.nii.gz with a JSON sidecar: units, what it is, and the record of every
-stage that had a hand in it, with the verdict on the field map and every warning on top.
+stage that had a hand in it, with the verdict on the field map and every warning on top; <id>_provenance.json tells how all came about.
 
 BIDS has no suffix for susceptibility-weighted images yet (extension proposal 4 rests); swi and minIP are what published data sets use.
 """
@@ -14,6 +14,7 @@ from chiflow.core.bids import entities, require_run_id
 from chiflow.core.contracts import Acquisition, Record, record_path, write_json
 from chiflow.core.errors import ChiflowError
 from chiflow.core.nifti import load, save
+from chiflow.publish.provenance import provenance
 
 BIDS_VERSION = "1.10.0"
 GATE = "gate.nii"  # its record is gate.json; no image lies beside it
@@ -24,6 +25,7 @@ LOCAL_STAGES = (*MASK_STAGES, "local.nii")
 CHI_STAGES = (*LOCAL_STAGES, "chi.nii")
 RELAX_STAGES = ("mask.nii", GATE, "r2star.nii")
 SWI_STAGES = ("combined.nii", "unwrapped.nii", "mask.nii", GATE, "swi.nii")
+ALL_STAGES = (*CHI_STAGES, "r2star.nii", "swi.nii")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class Derivative:
     units: str
     description: str
     history: tuple[str, ...]
+
+    @property
+    def maker(self) -> tuple[str, ...]:
+        """The output whose record is that of the stage that made the map."""
+        return tuple(name for name in self.history if name != GATE)[-1:]
 
 
 DERIVATIVES = {
@@ -57,10 +64,10 @@ DERIVATIVES = {
 }
 
 
-def publish(maps: Path, acquisition: Acquisition, out: Path) -> list[Path]:
-    """Write the derivatives of the maps in a folder below `out`; returns the images written.
+def publish(maps: Path, acquisition: Acquisition, out: Path, pipeline: dict | None = None) -> list[Path]:
+    """Write the derivatives of the maps in a folder below `out`, and their provenance; returns the images written.
 
-    Raises ChiflowError when the run's id is not a BIDS one or the χ map is missing.
+    `pipeline` is what is known of the pipeline around the stages: engine, parameters, images. Raises ChiflowError when the run's id is not a BIDS one or the χ map is missing.
     """
     run = acquisition.id or ""
     require_run_id(run)
@@ -68,22 +75,28 @@ def publish(maps: Path, acquisition: Acquisition, out: Path) -> list[Path]:
         raise ChiflowError(f"{maps / 'chi.nii'}: no such file")
     named = entities(run)
     folder = out / f"sub-{named['sub']}" / (f"ses-{named['ses']}" if "ses" in named else "") / "anat"
-    written = []
+    written = {}
     for name, derivative in DERIVATIVES.items():
         if (maps / name).is_file():
             image = load(maps / name)
             target = folder / f"{run}_{derivative.ending}.nii.gz"
             save(target, image.data > 0 if derivative.ending.endswith("mask") else image.data, image)
-            write_json(record_path(target), sidecar(maps, derivative, acquisition))
-            written.append(target)
+            write_json(record_path(target), sidecar(records_of(maps, derivative.history), derivative, acquisition))
+            written[target] = records_of(maps, derivative.maker)[0].stage
+    content = provenance(acquisition, records_of(maps, ALL_STAGES), written, out, pipeline or {})
+    write_json(folder / f"{run}_provenance.json", content)
     write_json(out / "dataset_description.json", description())
-    return written
+    return list(written)
 
 
-def sidecar(maps: Path, derivative: Derivative, acquisition: Acquisition) -> dict:
+def records_of(maps: Path, names: tuple[str, ...]) -> list[Record]:
+    """The records beside these outputs, as far as there are any."""
+    return [Record.read(record_path(maps / name)) for name in names if record_path(maps / name).is_file()]
+
+
+def sidecar(records: list[Record], derivative: Derivative, acquisition: Acquisition) -> dict:
     """The JSON beside a map: what it is, how the run was acquired, and the record of every stage behind it."""
-    records = [Record.read(record_path(maps / name)) for name in derivative.history if record_path(maps / name).is_file()]
-    acquired = acquisition.model_dump(mode="json", by_alias=True, exclude_none=True)
+    acquired = acquisition.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"made", "converted"})
     acquired["FrequencySource"] = acquisition.frequency_source
     content = {
         "Description": derivative.description,
@@ -92,7 +105,7 @@ def sidecar(maps: Path, derivative: Derivative, acquisition: Acquisition) -> dic
         "Verdict": next((r.figures.get("Verdict") for r in records if r.stage == "gate"), None),
         "Warnings": list(dict.fromkeys([*acquisition.warnings, *(warning for r in records for warning in r.warnings)])) or None,
         "Acquisition": acquired,
-        "Processing": [r.model_dump(mode="json", by_alias=True, exclude_none=True) for r in records],
+        "Processing": [r.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"made": {"host"}}) for r in records],
     }
     return {key: value for key, value in content.items() if value is not None}
 
