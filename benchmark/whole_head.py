@@ -7,7 +7,6 @@ Simulates a head (192×224×176, 1 mm, 4 echoes, SNR 60) as BIDS in FOLDER once,
 the table of README.md from the engine's own trace.
 """
 
-import csv
 import json
 import shutil
 import subprocess
@@ -16,22 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from tasks import completed, gigabytes, seconds
+
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = ("--shape", "192", "224", "176", "--voxel-size", "1", "1", "1", "--seed", "1")
-BYTES = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}
-SECONDS = {"ms": 1e-3, "s": 1, "m": 60, "h": 3600}
-
-
-def seconds(text: str) -> float:
-    """Seconds of a duration of the trace such as '1m 3.2s'."""
-    parts = [(part.rstrip("msh"), part.lstrip("0123456789.")) for part in text.split()]
-    return sum(float(number) * SECONDS[unit] for number, unit in parts)
-
-
-def gigabytes(text: str) -> float:
-    """GiB of a size of the trace such as '812.3 MB'."""
-    number, unit = text.split() if " " in text else ("0", "B")
-    return float(number) * BYTES[unit] / 2**30
 
 
 def simulated(folder: Path) -> Path:
@@ -49,8 +36,7 @@ def main(folder: Path) -> None:
     start = time.monotonic()
     subprocess.run(["nextflow", "-q", "run", ROOT, "--input", head / "bids", "--outdir", folder / "results", "-w", folder / "work"], cwd=folder, check=True)
     whole = time.monotonic() - start
-    with open(folder / "results" / "pipeline_info" / "trace.txt", encoding="utf8", newline="") as table:
-        rows = [row for row in csv.DictReader(table, delimiter="\t") if row["status"] == "COMPLETED"]
+    rows = completed(folder / "results")
     print("| stage | seconds | peak memory, GiB |\n|---|---|---|")
     for row in sorted(rows, key=lambda row: row["submit"]):
         print(f"| {row['name'].split(' ')[0].split(':')[-1].lower()} | {seconds(row['realtime']):.1f} | {gigabytes(row['peak_rss']):.2f} |")

@@ -35,7 +35,8 @@ def outputFolder(option, name) {
     def folder = file(name, glob: false)
     try {
         java.nio.file.Files.createDirectories(folder)
-        def trial = java.nio.file.Files.createTempFile(folder, '.chiflow', '')
+        def trial = folder.resolve(".chiflow-${UUID.randomUUID()}")
+        trial.text = 'x'
         java.nio.file.Files.delete(trial)
     }
     catch (IOException fault) {

@@ -58,11 +58,13 @@ def outcomes(trace) {
 }
 
 def reasonOf(row) {
-    def log = file("${row.workdir}/.command.err", glob: false)
-    def lines = log.exists() ? log.readLines().findAll { line -> line.trim() } : []
+    def lines = ['.command.err', '.command.log'].collect { name -> file("${row.workdir}/${name}", glob: false) }
+        .collectMany { log -> log.exists() ? log.readLines().findAll { line -> line.trim() } : [] }
     def told = lines.findAll { line -> line.startsWith('error: ') }
-    def reason = told ? told[-1] - 'error: ' : lines ? lines[-1] : 'no message'
-    return (row.exit in ['0', '1', '2'] ? reason : "exit status ${row.exit}: ${reason}").replaceAll(/\s+/, ' ').take(300)
+    def ofScheduler = lines.find { line -> line =~ /exceeded .*memory|TIME LIMIT|CANCELLED/ }
+    def reason = told ? told[-1] - 'error: ' : ofScheduler ?: (lines ? lines[-1] : 'no message')
+    def status = row.exit in ['0', '1', '2'] ? '' : row.exit ==~ /\d+/ ? "exit status ${row.exit}: " : 'ended from outside: '
+    return "${status}${reason}".replaceAll(/\s+/, ' ').take(300)
 }
 
 def summary(folder, outdir) {

@@ -1,4 +1,4 @@
-"""What several test files share: the real data, a small simulated data set, and the engine."""
+"""What several test files share: the real data, a small simulated data set, the engine, and the machines it can run on."""
 
 import csv
 import os
@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = ("--shape", "36", "40", "24", "--voxel-size", "5", "5", "6", "--tilt", "20", "--subjects", "2")
 ENGINE_SECONDS = 600
-SMALL_TASKS = "process { withLabel: medium { cpus = 1\n memory = 2.GB } }\nexecutor.queueSize = 4\n"
+QUICK = ("--background", "vsharp", "--inversion", "tkd", "--brain_extraction", "surface")
+SMALL_TASKS = """process { withLabel: medium { cpus = 1\n memory = { 2.GB * task.attempt } } }
+executor { queueSize = 4\n $slurm { queueSize = 20\n pollInterval = '1 sec'\n queueStatInterval = '1 sec'\n exitReadTimeout = '10 sec' } }
+"""
 
 
 @pytest.fixture(scope="session")
@@ -78,10 +82,24 @@ class Engine:
         return subprocess.Popen(self.command(*options), cwd=self.launch, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
+def maps_of(out: Path) -> dict[str, bytes]:
+    """What a run published, images only: content by name."""
+    return {path.name: path.read_bytes() for path in out.glob("sub-*/**/*.nii.gz")}
+
+
 def kill(head: subprocess.Popen) -> None:
     """SIGKILL to the head process and whatever it started in its group."""
     os.killpg(head.pid, signal.SIGKILL)
     head.wait()
+
+
+def wait_for(condition, seconds: float = 120) -> None:
+    """Wait until the condition holds. Raises TimeoutError when it never does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {seconds} s in vain")
+        time.sleep(0.2)
 
 
 def copy_of_the_pipeline(target: Path) -> Path:
@@ -92,10 +110,64 @@ def copy_of_the_pipeline(target: Path) -> Path:
     return target
 
 
+def change_stage(project: Path, stage: str, deed: str) -> None:
+    """Make an executable of a copy do something else first; `deed` is Python."""
+    path = project / "bin" / f"{stage}.py"
+    path.write_text(path.read_text(encoding="utf8").replace('if __name__ == "__main__":\n', f'if __name__ == "__main__":\n    {deed}\n'), encoding="utf8")
+
+
 @pytest.fixture(scope="session")
 def project(tmp_path_factory) -> Path:
     """A copy of the pipeline."""
     return copy_of_the_pipeline(tmp_path_factory.mktemp("pipeline") / "chiflow")
+
+
+@pytest.fixture(scope="session")
+def local(project, heads, tmp_path_factory) -> tuple[Engine, Run]:
+    """The two heads through the default methods on this machine: what other executors must equal, and can resume."""
+    engine = Engine(project, tmp_path_factory.mktemp("local"))
+    done = engine.run("--input", heads / "bids", out=engine.launch / "out")
+    assert done.status == 0, done.said
+    return engine, done
+
+
+def installed(program: str, packages: str) -> None:
+    """Skip when a program is missing; with CHIFLOW_TEST_INSTALL=1 (as .ci/run has it) Debian's packages are installed first."""
+    if shutil.which(program) is None and os.environ.get("CHIFLOW_TEST_INSTALL") == "1" and os.geteuid() == 0 and shutil.which("apt-get"):
+        quiet = {"check": False, "capture_output": True, "env": os.environ | {"DEBIAN_FRONTEND": "noninteractive"}}
+        subprocess.run(["apt-get", "update", "-qq"], **quiet)
+        subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages.split()], **quiet)
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed (Debian: {packages}); CHIFLOW_TEST_INSTALL=1 lets root's tests install it")
+
+
+def machine(script: str, *arguments: str | Path) -> str:
+    """What a script of tests/machine prints last; skip with its own reason when it cannot do its work here."""
+    done = subprocess.run([ROOT / "tests" / "machine" / script, *arguments], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"{script}: {(done.stderr.strip().splitlines() or ['no message'])[0]}")
+    return (done.stdout.strip().splitlines() or [""])[-1]
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory):
+    """A SLURM cluster of this machine, in the environment of all that is called while it is there."""
+    installed("slurmctld", "slurm-wlm munge")
+    folder = tmp_path_factory.mktemp("slurm")
+    os.environ["SLURM_CONF"] = machine("slurm.sh", "up", folder)
+    yield
+    machine("slurm.sh", "down", folder)
+    del os.environ["SLURM_CONF"]
+
+
+@pytest.fixture(scope="session")
+def podman():
+    """Both images in podman, in the environment of all that is called from here on."""
+    installed("podman", "podman runc debootstrap")
+    if os.environ.get("CHIFLOW_TEST_INSTALL") == "1" or subprocess.run(["podman", "image", "exists", "localhost/chiflow-base"], check=False).returncode == 0:
+        os.environ["CONTAINERS_CONF"] = machine("podman.sh")
+    else:
+        pytest.skip("the images are not built: tests/machine/podman.sh builds them, with CHIFLOW_TEST_INSTALL=1 the tests do")
 
 
 @pytest.fixture(scope="session")

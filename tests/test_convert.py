@@ -181,10 +181,19 @@ def test_order_nesting_and_copies_change_nothing(scan, call, tmp_path):
     for n, path in enumerate(sorted((p for p in scan.rglob("*") if p.is_file()), reverse=True)):
         shutil.copy(path, deep / f"{n} ä;$(x)'")
     shutil.copytree(scan / "a", tmp_path / "other" / "copy")
-    (tmp_path / "other" / "DICOMDIR").write_bytes(b"no image")
     (tmp_path / "other" / "loop").symlink_to(tmp_path / "other")
     _, _, again = call(tmp_path / "other", out="again")
     assert {p.name: p.read_bytes() for p in out.iterdir()} == {p.name: p.read_bytes() for p in again.iterdir()}
+
+
+def test_a_file_that_is_no_image_changes_nothing_but_the_sum_of_the_folder(scan, call):
+    _, _, out = call(scan)
+    (scan / "a" / "DICOMDIR").write_bytes(b"no image")
+    _, _, again = call(scan, out="again")
+    assert {p.name: p.read_bytes() for p in out.glob("*.nii")} == {p.name: p.read_bytes() for p in again.glob("*.nii")}
+    for path in out.glob("*_MEGRE.json"):
+        before, after = json.loads(path.read_text()), json.loads((again / path.name).read_text())
+        assert before.pop("Converted")["Dicom"] != after.pop("Converted")["Dicom"] and before == after
 
 
 def test_depth_0_takes_the_files_of_the_folder_only(scan, call):

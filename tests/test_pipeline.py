@@ -233,18 +233,3 @@ def test_every_module_is_clean_for_the_strict_parser(project, tmp_path):
     sources = [str(ROOT / name) for name in ("main.nf", "modules", "nextflow.config", "conf")]
     done = subprocess.run([nextflow, "lint", *sources], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-PROFILES = ("slurm", "docker", "podman", "apptainer", "singularity", "awsbatch", "googlebatch", "gpu", "demo", "debug")
-
-
-@pytest.mark.parametrize("options", [("-show-profiles",), ("-profile", "awsbatch,gpu", "-flat"), ("-profile", "slurm,apptainer,gpu", "-flat")])
-def test_profiles_parse(options, project, tmp_path, monkeypatch):
-    monkeypatch.setenv("NXF_PLUGINS_DEFAULT", "false")
-    nextflow = Engine(project, tmp_path / "launch").command()[0]
-    done = subprocess.run([nextflow, "config", str(project), *options], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0 and "errorStrategy" in done.stdout, done.stdout + done.stderr
-    if options[0] == "-show-profiles":
-        assert [name for name in PROFILES if f"\n   {name} {{" not in done.stdout] == []
-    else:
-        assert "accelerator = 1" in done.stdout

@@ -60,3 +60,29 @@ def test_a_map_that_is_not_there_is_not_published(maps):
     for name in ("swi.nii", "brain.nii"):
         (maps / name).unlink()
     assert not {"swi", "desc-brain_mask"} & set(sidecars(maps))
+
+
+def provenance_of(maps, acquisition=ACQUISITION, **pipeline):
+    publish(maps, acquisition, maps.parent / "out", pipeline)
+    return (maps.parent / "out" / "sub-1" / "ses-b" / "anat" / f"{ID}_provenance.json").read_text()
+
+
+def test_provenance_changes_with_anything_a_map_depends_on_and_with_nothing_else(maps):
+    first = provenance_of(maps, Parameters={"inversion": "tv"})
+    assert first == provenance_of(maps, Parameters={"inversion": "tv"})
+    assert first != provenance_of(maps, Parameters={"inversion": "net"})
+    assert first != provenance_of(maps, ACQUISITION.model_copy(update={"sources": {"a.nii": "0" * 64}}), Parameters={"inversion": "tv"})
+    record = Record.read(record_path(maps / "chi.nii"))
+    for change in ({"code": "0" * 64}, {"host": record.made.host | {"Threads": 99}}, {"software": record.made.software | {"numpy": "0"}}):
+        record.model_copy(update={"made": record.made.model_copy(update=change)}).write_beside(maps / "chi.nii")
+        assert first != provenance_of(maps, Parameters={"inversion": "tv"}), change
+    record.write_beside(maps / "chi.nii")
+    assert first == provenance_of(maps, Parameters={"inversion": "tv"})
+
+
+def test_sidecars_do_not_depend_on_the_machine(maps):
+    first = sidecars(maps)
+    record = Record.read(record_path(maps / "chi.nii"))
+    record.made.host = {"Threads": 99}
+    record.write_beside(maps / "chi.nii")
+    assert sidecars(maps) == first and "Code" in first["Chimap"]["Processing"][-1]["Made"]

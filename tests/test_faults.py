@@ -1,0 +1,157 @@
+"""What goes wrong beside the data: a killed task, a full disk, altered weights, two launches at once, a missing image. Nothing that was done is lost."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import QUICK, Engine, Run, change_stage, copy_of_the_pipeline, kill, maps_of, wait_for
+
+KILLED_ONCE = """__import__("os").path.exists({marker!r}) or (open({marker!r}, "x"), __import__("os").kill(__import__("os").getpid(), 9))"""
+CORRUPT = "sub-07"
+LARGE_DISK_BYTES, SMALL_DISK_BYTES = 64 * 2**20, 5 * 2**20
+
+
+def errors_in(run: Run) -> list[str]:
+    return [line for line in run.said.splitlines() if line.startswith("error: ")]
+
+
+@pytest.fixture(scope="module")
+def ten(heads, tmp_path_factory) -> Path:
+    """One head as ten subjects, one of them cut short."""
+    folder = tmp_path_factory.mktemp("ten")
+    for number in range(1, 11):
+        for source in (heads / "bids" / "sub-01").rglob("*_MEGRE*"):
+            target = folder / f"sub-{number:02d}" / "anat" / source.name.replace("sub-01", f"sub-{number:02d}")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+    broken = next((folder / CORRUPT).rglob("*echo-1*part-phase*.nii.gz"))
+    broken.write_bytes(broken.read_bytes()[:1000])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def launched(ten, tmp_path_factory) -> tuple[Engine, Run]:
+    """Ten runs with --lean, in one of them a task killed; another one cannot be read."""
+    folder = tmp_path_factory.mktemp("launched")
+    project = copy_of_the_pipeline(folder / "chiflow")
+    change_stage(project, "swi", KILLED_ONCE.format(marker=str(folder / "killed")))
+    engine = Engine(project, folder / "launch")
+    return engine, engine.run("--input", ten, *QUICK, "--lean", out=folder / "out")
+
+
+def test_one_corrupt_subject_of_ten_costs_no_other_its_map(launched):
+    _, done = launched
+    assert done.status == 1 and "chiflow: 9 runs done, 1 failed, 0 series set aside" in done.said.splitlines(), done.said
+    (row,) = [row for row in done.rows("runs.tsv") if row["status"] == "failed"]
+    assert row["run"] == CORRUPT and row["stage"] == "INTAKE" and "is it complete?" in row["reason"]
+    assert len([name for name in maps_of(done.out) if name.endswith("_Chimap.nii.gz")]) == 9
+
+
+def test_a_killed_task_runs_again(launched):
+    _, done = launched
+    rows = [row for row in done.rows("trace.txt") if "SWI" in row["name"]]
+    assert sorted((row["status"], row["exit"]) for row in rows) == [*[("COMPLETED", "0")] * 9, ("FAILED", "137")]
+
+
+def test_lean_keeps_no_content_and_the_resume_of_what_is_left(launched, ten, heads):
+    engine, done = launched
+    images = [path for path in (engine.launch / "work").rglob("*.nii") if not path.is_symlink()]
+    assert len(images) > 9 * 10 and max(path.stat().st_size for path in images) > 2**19
+    assert {path.name for path in images if path.stat().st_blocks * 512 > 8192} == set()
+    before = maps_of(done.out)
+    good = next((heads / "bids" / "sub-01").rglob("*echo-1*part-phase*.nii.gz"))
+    shutil.copy(good, ten / CORRUPT / "anat" / good.name.replace("sub-01", CORRUPT))
+    again = engine.run("--input", ten, *QUICK, "--lean", "-resume", out=done.out)
+    assert again.status == 0 and {tag for _, tag in again.tasks("COMPLETED")} == {CORRUPT}, again.said
+    assert before.items() <= maps_of(done.out).items()
+
+
+def test_what_lean_removed_is_never_read_as_data(launched, ten):
+    engine, done = launched
+    varied = engine.run("--input", ten, *QUICK[:2], "--inversion", "l2", *QUICK[4:], "-resume", out=done.out.parent / "varied")
+    assert varied.status == 1
+    reasons = {row["reason"] for row in varied.rows("runs.tsv") if row["status"] == "failed"}
+    assert reasons == {"local.nii: its content was removed after use (--lean): run again without -resume"}, varied.said
+
+
+def test_lean_leaves_the_user_s_files_alone_wherever_they_are(project, heads, tmp_path):
+    shutil.copytree(heads / "bids" / "sub-02", tmp_path / "launch" / "ab" / "sub-02")
+    source = tmp_path / "launch" / "ab"
+    for packed in source.rglob("*.nii.gz"):
+        subprocess.run(["gunzip", packed], check=True)
+    before = {path.name: path.read_bytes() for path in source.rglob("*.nii")}
+    done = Engine(project, tmp_path / "launch").run("--input", source, *QUICK, "--lean", "-w", tmp_path / "launch", out=tmp_path / "out")
+    assert done.status == 0, done.said
+    assert before == {path.name: path.read_bytes() for path in source.rglob("*.nii")} and before
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own with little room."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small file system")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK_BYTES}", "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("this machine mounts no file system")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_is_told_and_what_was_done_is_used_when_there_is_room(project, heads, small_disk, tmp_path):
+    engine = Engine(project, tmp_path / "launch")
+    options = ("--input", heads / "bids", *QUICK, "-w", small_disk)
+    full = engine.run(*options, out=tmp_path / "out")
+    reasons = [row["reason"] for row in full.rows("runs.tsv") if row["status"] == "failed"]
+    assert full.status == 1 and reasons and all("No space left on device" in reason for reason in reasons), full.said
+    subprocess.run(["mount", "-o", f"remount,size={LARGE_DISK_BYTES}", small_disk], check=True)
+    again = engine.run(*options, "-resume", out=tmp_path / "out")
+    assert again.status == 0, again.said
+    early = {(stage, run) for stage in ("INTAKE", "COMBINE") for run in ("sub-01", "sub-02")}
+    assert early <= full.tasks("COMPLETED") and early <= again.tasks("CACHED"), "done before the disk was full"
+
+
+def test_altered_weights_are_refused(heads, tmp_path):
+    project = copy_of_the_pipeline(tmp_path / "chiflow")
+    weights = project / "weights" / "brain_mask.safetensors"
+    original = weights.read_bytes()
+    weights.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+    engine = Engine(project, tmp_path / "launch")
+    done = engine.run("--input", heads / "bids", out=tmp_path / "out")
+    assert done.status == 1
+    for row in done.rows("runs.tsv"):
+        assert (row["status"], row["stage"]) == ("failed", "MASK") and "SHA-256" in row["reason"] and "is not that of its card" in row["reason"]
+    weights.write_bytes(original)
+    again = engine.run("--input", heads / "bids", *QUICK[:4], "-resume", out=tmp_path / "out")
+    assert again.status == 0 and {("FIELDMAP", "sub-01"), ("FIELDMAP", "sub-02")} <= again.tasks("CACHED"), again.said
+
+
+def test_of_two_launches_into_one_folder_the_second_stops_and_of_two_folders_none(project, heads, tmp_path):
+    engine = Engine(project, tmp_path / "launch")
+    options = ("--input", heads / "bids", *QUICK)
+    head = engine.start(*options, "--outdir", tmp_path / "out")
+    try:
+        wait_for(lambda: (tmp_path / "out" / "pipeline_info" / "trace.txt").is_file())
+        second = engine.run(*options, out=tmp_path / "out")
+        assert second.status == 1 and [line for line in errors_in(second) if "another run is writing into" in line], second.said
+        resumed = engine.run(*options, "-resume", out=tmp_path / "other")
+        assert resumed.status == 0 or "Unable to acquire lock" in resumed.said
+        assert head.wait(timeout=240) == 0
+    finally:
+        if head.poll() is None:
+            kill(head)
+    assert len([name for name in maps_of(tmp_path / "out") if name.endswith("_Chimap.nii.gz")]) == 2
+    assert engine.run(*options, "-resume", out=tmp_path / "out").status == 0, "the lock ends with the run"
+
+
+def test_a_missing_image_is_told_before_any_task(project, heads, tmp_path):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "podman").write_text("#!/bin/sh\necho 'Error: no such image' >&2\nexit 125\n")
+    (tools / "podman").chmod(0o755)
+    done = Engine(project, tmp_path / "launch").run("--input", heads / "bids", "-profile", "podman", out=tmp_path / "out", PATH=f"{tools}:{os.environ['PATH']}")
+    assert done.status == 1 and "Submitted process" not in done.said
+    (line,) = errors_in(done)
+    assert "chiflow-light:" in line and "chiflow-torch:" in line and "containers/build.sh" in line
