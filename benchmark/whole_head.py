@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tasks import completed, gigabytes, seconds
+from tasks import completed, cpu_seconds, gigabytes, seconds
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = ("--shape", "192", "224", "176", "--voxel-size", "1", "1", "1", "--seed", "1")
@@ -28,6 +28,11 @@ def simulated(folder: Path) -> Path:
     return folder
 
 
+def size_of(folder: Path) -> float:
+    """GiB that the files of a folder take on the disk, links not followed."""
+    return sum(path.lstat().st_blocks for path in folder.rglob("*") if path.is_file() and not path.is_symlink()) * 512 / 2**30
+
+
 def main(folder: Path) -> None:
     """Simulate, run, print."""
     head = simulated(folder)
@@ -37,10 +42,12 @@ def main(folder: Path) -> None:
     subprocess.run(["nextflow", "-q", "run", ROOT, "--input", head / "bids", "--outdir", folder / "results", "-w", folder / "work"], cwd=folder, check=True)
     whole = time.monotonic() - start
     rows = completed(folder / "results")
-    print("| stage | seconds | peak memory, GiB |\n|---|---|---|")
+    print("| stage | seconds | CPU seconds | peak memory, GiB |\n|---|---|---|---|")
     for row in sorted(rows, key=lambda row: row["submit"]):
-        print(f"| {row['name'].split(' ')[0].split(':')[-1].lower()} | {seconds(row['realtime']):.1f} | {gigabytes(row['peak_rss']):.2f} |")
-    print(f"| whole pipeline, BIDS to BIDS | {whole:.0f} | {max(gigabytes(row['peak_rss']) for row in rows):.2f} |")
+        print(f"| {row['name'].split(' ')[0].split(':')[-1].lower()} | {seconds(row['realtime']):.1f} | {cpu_seconds(row):.1f} | {gigabytes(row['peak_rss']):.2f} |")
+    peak = max(gigabytes(row["peak_rss"]) for row in rows)
+    print(f"| whole pipeline, BIDS to BIDS | {whole:.0f} | {sum(map(cpu_seconds, rows)):.0f} | {peak:.2f} |")
+    print(f"input {size_of(head / 'bids'):.2f} GiB, work directory {size_of(folder / 'work'):.2f} GiB, results {size_of(folder / 'results'):.2f} GiB")
     chi = next((folder / "results").glob("sub-*/anat/*_Chimap.nii.gz"))
     truth, mask = head / "truth" / "sub-01", chi.with_name(chi.name.replace("Chimap", "desc-chi_mask"))
     judged = ["--map", chi, "--truth", truth / "chi.nii.gz", "--mask", mask, "--mask", truth / "mask.nii.gz", "--labels", truth / "labels.nii.gz"]

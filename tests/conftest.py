@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = ("--shape", "36", "40", "24", "--voxel-size", "5", "5", "6", "--tilt", "20", "--subjects", "2")
 ENGINE_SECONDS = 600
+MACHINE_SECONDS = 1200
 QUICK = ("--background", "vsharp", "--inversion", "tkd", "--brain_extraction", "surface")
 SMALL_TASKS = """process { withLabel: medium { cpus = 1\n memory = { 2.GB * task.attempt } } }
 executor { queueSize = 4\n $slurm { queueSize = 20\n pollInterval = '1 sec'\n queueStatInterval = '1 sec'\n exitReadTimeout = '10 sec' } }
@@ -143,9 +144,13 @@ def installed(program: str, packages: str) -> None:
 
 def machine(script: str, *arguments: str | Path) -> str:
     """What a script of tests/machine prints last; skip with its own reason when it cannot do its work here."""
-    done = subprocess.run([ROOT / "tests" / "machine" / script, *arguments], capture_output=True, text=True)
+    try:
+        done = subprocess.run([ROOT / "tests" / "machine" / script, *arguments], capture_output=True, text=True, timeout=MACHINE_SECONDS)
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"{script}: not ready after {MACHINE_SECONDS} s")
     if done.returncode:
-        pytest.skip(f"{script}: {(done.stderr.strip().splitlines() or ['no message'])[0]}")
+        said = done.stderr.strip().splitlines() or ["no message"]
+        pytest.skip(next((line for line in said if line.startswith(f"{Path(script).stem}: ")), said[-1]))
     return (done.stdout.strip().splitlines() or [""])[-1]
 
 

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("slurm")
 
 # The first try of one subject is killed from outside, together with its shell: no exit status is left.
 KILLED_WHOLE = """__import__("os").path.exists({marker!r}) or (open({marker!r}, "x"), __import__("subprocess").run(
-        "scancel --full --signal=KILL $SLURM_JOB_ID; sleep 60", shell=True))"""
+        "scancel --full --signal=KILL ${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID; sleep 60", shell=True))"""
 # One subject needs more memory, and more time, than its first try is given.
 NEEDS_MEMORY = """'"sub-02"' in open("acquisition.json").read() and (bytearray(5 * 2**29), __import__("time").sleep(8))"""
 NEEDS_TIME = """'"sub-01"' in open("acquisition.json").read() and __import__("time").sleep(45)"""
