@@ -52,7 +52,7 @@ def test_every_map_leads_back_to_the_inputs(told):
 
 def test_the_code_of_each_stage_is_what_the_engine_hashes(told, project, tmp_path):
     stages = {activity["Label"]: activity["Code"] for activity in told["Records"]["Activities"]}
-    assert stages == {stage: code_sha256(stage) for stage in stages} and len(set(stages.values())) == len(stages) == 10
+    assert stages == {stage: code_sha256(stage) for stage in stages} and len(set(stages.values())) == len(stages) == 11
     copy = copy_of_the_pipeline(tmp_path / "chiflow")
     (copy / "code.nf").write_text("include { codeOf } from './modules/code'\nworkflow {\n    println(codeOf('unwrap'))\n}\n", encoding="utf8")
     command = [Engine(copy, tmp_path / "launch").command()[0], "-q", "run", str(copy / "code.nf")]
