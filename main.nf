@@ -18,6 +18,7 @@ include { TWOPASS } from './modules/twopass'
 include { RELAX } from './modules/relax'
 include { SWI } from './modules/swi'
 include { PUBLISH } from './modules/publish'
+include { REPORT } from './modules/report'
 include { TRAIN } from './modules/train'
 
 // From the runs [meta, files, inherited sidecars] to the published maps.
@@ -52,13 +53,14 @@ workflow SUSCEPTIBILITY {
     ch_maps = [SOURCE.out.local, RELAX.out.files, SWI.out.files].inject(ch_needed) { joined, stage -> joined.join(stage, remainder: true).filter { parts -> parts[1] } }
         .map { parts -> [parts[0], parts.tail().flatten().findAll()] }
     PUBLISH(ch_acquisition.join(ch_maps), facts, codeOf('publish'))
+    REPORT(ch_acquisition.join(ch_maps), codeOf('report'))
     if (options.lean) {
         def folder = workDirectory()
         emptyAfter(ch_runs, INTAKE.out.scan, folder)
         emptyAfter(INTAKE.out.scan, COMBINE.out.phase, folder)
         emptyAfter(COMBINE.out.phase, FIELDS.out.field, folder)
         emptyAfter(FIELDS.out.phase, SWI.out.files, folder)
-        emptyAfter(ch_maps.join(ch_magnitude), PUBLISH.out.done.map { meta -> [meta] }, folder)
+        emptyAfter(ch_maps.join(ch_magnitude), PUBLISH.out.done.map { meta -> [meta, true] }.join(REPORT.out.done.map { meta -> [meta, true] }), folder)
     }
 
     records = ch_maps.flatMap { _meta, files -> files }.filter { path -> path.name.endsWith('.json') }

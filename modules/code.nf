@@ -4,16 +4,16 @@
 def codeOf(stage, rooms = []) {
     def sources = (["${stage}.py", 'chiflow/__init__.py', "chiflow/${stage}.py", "chiflow/${stage}", 'chiflow/core'] + rooms.collect { room -> "chiflow/${room}" })
         .collect { name -> projectDir.resolve("bin/${name}") }
-        .collectMany { source -> pythonFiles(source) }
+        .collectMany { source -> sourceFiles(source) }
     if (!sources) {
         error("bin/${stage}.py: no such file")
     }
     return sources.collect { source -> "${projectDir.relativize(source)}\n${source.text}" }.join('\n').sha256()
 }
 
-def pythonFiles(source) {
+def sourceFiles(source) {
     if (source.isDirectory()) {
-        return source.listFiles().sort().collectMany { inner -> pythonFiles(inner) }
+        return source.listFiles().sort().collectMany { inner -> sourceFiles(inner) }
     }
-    return source.exists() && source.name.endsWith('.py') ? [source] : []
+    return source.exists() && source.name ==~ /.+\.(py|html)/ ? [source] : []
 }

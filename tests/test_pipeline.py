@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, Engine, Run, copy_of_the_pipeline, kill
 
-STAGES = ("INTAKE", "COMBINE", "UNWRAP", "FIELDMAP", "MASK", "GATE", "BACKGROUND", "INVERT", "RELAX", "SWI", "PUBLISH")
+STAGES = ("INTAKE", "COMBINE", "UNWRAP", "FIELDMAP", "MASK", "GATE", "BACKGROUND", "INVERT", "RELAX", "SWI", "PUBLISH", "REPORT")
 BROKEN = "sub-03"
 
 
@@ -112,12 +112,12 @@ def test_an_edit_in_a_room_reruns_its_stage_and_what_follows(engine, bids, first
     room.write_text(room.read_text(encoding="utf8") + "\n# a remark\n", encoding="utf8")
     again = engine.run("--input", bids, "-resume", out=first.out)
     assert again.tasks("COMPLETED") >= {("RELAX", run) for run in ids}, again.said
-    assert {stage for stage, _ in again.tasks("COMPLETED")} <= {"RELAX", "PUBLISH"}
+    assert {stage for stage, _ in again.tasks("COMPLETED")} <= {"RELAX", "PUBLISH", "REPORT"}
 
 
 def test_an_option_reruns_its_stage_and_what_follows(engine, bids, first, ids):
     again = engine.run("--input", bids, "--inversion", "tfi", "-resume", out=first.out)
-    assert again.tasks("COMPLETED") == {(stage, run) for stage in ("INVERT", "PUBLISH") for run in ids}, again.said
+    assert again.tasks("COMPLETED") == {(stage, run) for stage in ("INVERT", "PUBLISH", "REPORT") for run in ids}, again.said
     sidecar = json.loads(next(first.out.glob("sub-01/**/*_Chimap.json")).read_text())
     assert sidecar["Processing"][-1]["Method"] == "tfi"
     assert "background" not in [stage["Stage"] for stage in sidecar["Processing"]], "it takes the total field"

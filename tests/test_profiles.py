@@ -70,7 +70,7 @@ def test_what_is_published_is_copied():
 def test_no_script_of_a_task_names_a_place_of_this_machine(local):
     engine, _ = local
     scripts = [path.read_text(encoding="utf8").split("\n", 1)[1] for path in (engine.launch / "work").glob("*/*/.command.sh")]
-    assert len(scripts) >= 22
+    assert len(scripts) >= 24
     assert {place for text in scripts for place in re.findall(r"(?<![\w.*}])/[\w.]+[\w./]*", text)} <= {"/dev/stdin", "/dev/null"}
 
 

@@ -39,14 +39,14 @@ def code_sha256(stage: str | None = None) -> str:
     """
     stage = stage or Path(sys.argv[0]).stem
     places = (f"{stage}.py", "chiflow/__init__.py", f"chiflow/{stage}.py", f"chiflow/{stage}", "chiflow/core")
-    sources = [source for place in places for source in _python_files(BIN / place)]
+    sources = [source for place in places for source in _source_files(BIN / place)]
     return hashlib.sha256("\n".join(f"bin/{s.relative_to(BIN).as_posix()}\n{s.read_bytes().decode()}" for s in sources).encode()).hexdigest()
 
 
-def _python_files(place: Path) -> list[Path]:
+def _source_files(place: Path) -> list[Path]:
     if place.is_dir():
-        return [source for inner in sorted(place.iterdir()) for source in _python_files(inner)]
-    return [place] if place.is_file() and place.suffix == ".py" else []
+        return [source for inner in sorted(place.iterdir()) for source in _source_files(inner)]
+    return [place] if place.is_file() and place.suffix in (".py", ".html") else []
 
 
 def host() -> dict[str, str | int]:

@@ -1,0 +1,100 @@
+"""One page a run: what was made, what was judged, how, and the words for the methods section. A single HTML file that loads nothing."""
+
+import base64
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+import chiflow
+from chiflow.core.bids import entities, require_run_id
+from chiflow.core.contracts import Acquisition, Record, record_path
+from chiflow.core.errors import ChiflowError
+from chiflow.core.nifti import Image, load, require_same_grid, write_bytes
+from chiflow.report.consensus import checklist, methods_text
+from chiflow.report.drawing import histogram, mosaic, three_planes, upright
+from chiflow.report.panels import OUTLINED, PANELS, Panel
+from chiflow.report.verdicts import gate_lines, other_lines, overall
+
+RECORDS = ("combined", "unwrapped", "field", "mask", "gate", "local", "chi", "r2star", "swi")
+HEADLINES = {
+    "pass": "Everything that is checked is as it should be.",
+    "warn": "The maps were made, but something is unusual. Look at the amber lines before you use them.",
+    "fail": "Do not use these maps before the red lines are understood.",
+}
+
+
+def write_page(maps: Path, acquisition: Acquisition, out: Path) -> tuple[Path, Path]:
+    """Write sub-*/[ses-*/]<id>_qsm.html and <id>_desc-methods_qsm.md below `out`; returns both.
+
+    Raises ChiflowError when the run's id is not a BIDS one, a record is missing, or a map lies on another grid than chi.nii.
+    """
+    run = acquisition.id or ""
+    require_run_id(run)
+    stages = stages_of(maps)
+    named = entities(run)
+    folder = out / f"sub-{named['sub']}" / (f"ses-{named['ses']}" if "ses" in named else "")
+    lines = [*gate_lines(stages["gate"]), *other_lines(stages, acquisition.warnings)]
+    methods = methods_text(acquisition, stages, chiflow.__version__)
+    context = {
+        "run": run, "version": chiflow.__version__, "lines": lines, "overall": overall(lines), "headline": HEADLINES[overall(lines)],
+        "figures": figures_of(maps), "checklist": checklist(acquisition, stages), "methods": methods, "stages": stages.values(),
+        "acquisition": acquisition.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"made", "converted", "sources", "warnings"}),
+        "sources": acquisition.sources,
+    }
+    template = resources.files(__package__).joinpath("page.html").read_text(encoding="utf8")
+    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(template).render(context)
+    written = folder / f"{run}_qsm.html", folder / f"{run}_desc-methods_qsm.md"
+    for path, text in zip(written, (page, f"{methods}\n")):
+        write_bytes(path, text.encode())
+    return written
+
+
+def stages_of(maps: Path) -> dict[str, Record]:
+    """The records of a run by stage, in the order of the stages. Raises ChiflowError when one that every run has is missing."""
+    paths = [record_path(maps / f"{name}.nii") for name in RECORDS]
+    records = [Record.read(path) for path in paths if path.is_file()]
+    found = {record.stage: record for record in records}
+    missing = [stage for stage in ("combine", "unwrap", "fieldmap", "mask", "gate", "invert") if stage not in found]
+    if missing:
+        raise ChiflowError(f"{maps}: no record of {', '.join(missing)}; give the folder with all maps and records of one run")
+    return found
+
+
+def figures_of(maps: Path) -> list[dict]:
+    """A figure for each map that is there: title, text, alternative text and PNGs as data addresses."""
+    chi = load(maps / "chi.nii")
+    inside = upright(load_mask_of(maps, "eroded.nii", chi))
+    relied = upright(load_mask_of(maps, "mask.nii", chi))
+    figures = []
+    for panel in PANELS:
+        if (maps / panel.key).is_file():
+            image = load(maps / panel.key)
+            require_same_grid(image, chi)
+            figures.append(figure_of(panel, upright(image), inside.data > 0, relied.data > 0))
+    return figures
+
+
+def load_mask_of(maps: Path, name: str, chi: Image) -> Image:
+    """A mask of the run; where χ is not 0 when the run has none (an inversion of the total field)."""
+    if not (maps / name).is_file():
+        return Image((chi.data != 0).astype(np.float32), chi.affine, chi.path)
+    image = load(maps / name)
+    require_same_grid(image, chi)
+    return image
+
+
+def figure_of(panel: Panel, image: Image, inside: np.ndarray, relied: np.ndarray) -> dict:
+    """One map on the page."""
+    values = image.data[inside]
+    pictures = [three_planes(panel, image, inside, relied if panel.key == OUTLINED else None)]
+    if panel.key == "chi.nii":
+        pictures += [mosaic(panel, image, inside), histogram(panel, values)]
+    low, middle, high = np.percentile(values, (5, 50, 95)) if values.size else (np.nan,) * 3
+    numbers = f"median {middle:.4g}, 5 to 95 % of the voxels {low:.4g} to {high:.4g} {panel.units}".strip()
+    kinds = ("in axial, coronal and sagittal plane through the middle of the brain", "in twelve axial slices", "as a histogram inside the mask")
+    return {
+        "panel": panel, "numbers": numbers,
+        "pictures": [{"data": base64.b64encode(png).decode(), "alt": f"{panel.title} {kind}; {numbers}"} for png, kind in zip(pictures, kinds)],
+    }

@@ -1,0 +1,205 @@
+"""The page of a run: every figure of its own map, the verdict that the records give, the consensus beside it; it loads nothing and opens in a browser."""
+
+import base64
+import html.parser
+import re
+import subprocess
+
+import nibabel
+import numpy as np
+import pytest
+from conftest import installed
+
+from chiflow.core.contracts import Acquisition, Record
+from chiflow.core.errors import ChiflowError
+from chiflow.core.nifti import Image, load, save
+from chiflow.report import write_page
+from chiflow.report.consensus import NAMES, checklist, methods_text
+from chiflow.report.drawing import three_planes
+from chiflow.report.panels import PANELS
+from chiflow.report.verdicts import gate_lines, overall
+
+ID = "sub-1_ses-b"
+SHAPE, AFFINE = (20, 24, 16), np.diag([-2.0, 2, 3, 1])
+FACTS = {"MRAcquisitionType": "3D", "VoxelSize": [2.0, 2.0, 3.0], "Manufacturer": "Siemens", "RepetitionTime": 0.03}
+ACQUISITION = Acquisition(echo_times_s=[0.004, 0.01, 0.02], magnetic_field_strength_t=3, id=ID, **FACTS)
+LIMITS = {"Jumps": {"Warn": 2e-5, "Fail": 5e-4}, "Coverage": {"Warn": 0.8, "Fail": 0.5}}
+SCALES = {"r2star.nii": 40, "quality.nii": 0.5}
+RECORDS = {
+    "combined": Record(stage="combine", method="mcpc-3d-s", figures={"Readout": "monopolar"}),
+    "unwrapped": Record(stage="unwrap", method="tree", figures={"Exact": True}),
+    "field": Record(stage="fieldmap", method="nonlinear"),
+    "mask": Record(stage="mask", method="network", parameters={"LeastQuality": 0.7}),
+    "gate": Record(stage="gate", method="tree", parameters=LIMITS, figures={"Verdict": "pass", "Jumps": 0.0, "Coverage": 0.99}),
+    "local": Record(stage="background", method="vsharp"),
+    "chi": Record(stage="invert", method="tv", parameters={"Reference": "mean of the whole mask"}, figures={"WholeMaskSdPpm": 0.03}),
+}
+
+
+@pytest.fixture
+def maps(tmp_path):
+    """Every map that the page shows, and the records of a run without trouble."""
+    random = np.random.default_rng(0)
+    inside = np.zeros(SHAPE, bool)
+    inside[4:-4, 4:-4, 3:-3] = True
+    for name in (*(panel.key for panel in PANELS), "mask.nii", "eroded.nii"):
+        volume = inside if name in ("mask.nii", "eroded.nii") else random.normal(scale=SCALES.get(name, 0.05), size=SHAPE).astype(np.float32) * inside
+        save(tmp_path / "maps" / name, volume, Image(volume, AFFINE, tmp_path))
+    for name, record in RECORDS.items():
+        record.model_copy(deep=True).write_beside(tmp_path / "maps" / f"{name}.nii")
+    return tmp_path / "maps"
+
+
+def page_of(maps, acquisition=ACQUISITION) -> str:
+    """The page as text."""
+    path, text = write_page(maps, acquisition, maps.parent / "out")
+    assert path == maps.parent / "out" / "sub-1" / "ses-b" / f"{ID}_qsm.html" and text.name == f"{ID}_desc-methods_qsm.md"
+    return path.read_text(encoding="utf8")
+
+
+def pictures_of(page: str) -> dict[str, list[str]]:
+    """Data of the pictures of each figure, by the map's name."""
+    figures = re.findall(r'<figure id="(\w+)">(.*?)</figure>', page, re.S)
+    return {name: re.findall(r'base64,([^"]+)"', body) for name, body in figures}
+
+
+def test_every_figure_is_of_its_own_map(maps):
+    found = pictures_of(page_of(maps))
+    inside = load(maps / "eroded.nii").data > 0
+    assert list(found) == [panel.key.removesuffix(".nii") for panel in PANELS] and len(found["chi"]) == 3
+    drawn = set()
+    for panel in PANELS:
+        turned = nibabel.as_closest_canonical(nibabel.load(maps / panel.key))
+        image = Image(turned.get_fdata(dtype=np.float32), turned.affine, maps)
+        outline = inside[::-1] if panel.key == "combined_magnitude.nii" else None
+        expected = base64.b64encode(three_planes(panel, image, inside[::-1], outline)).decode()
+        assert found[panel.key.removesuffix(".nii")][0] == expected, panel.key
+        drawn.add(expected)
+    assert len(drawn) == len(PANELS), "no two maps look alike here"
+
+
+def test_left_is_left_whatever_the_order_of_the_axes(maps):
+    before = pictures_of(page_of(maps))
+    for path in maps.glob("*.nii"):
+        image = load(path)
+        turned = image.affine @ np.array([[-1, 0, 0, SHAPE[0] - 1], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+        save(path, image.data[::-1] > 0 if path.name in ("mask.nii", "eroded.nii") else image.data[::-1], Image(image.data, turned, path))
+    assert pictures_of(page_of(maps)) == before
+
+
+def test_a_map_that_is_not_there_has_no_figure(maps):
+    (maps / "uncertainty.nii").unlink()
+    assert "uncertainty" not in pictures_of(page_of(maps))
+
+
+class Reader(html.parser.HTMLParser):
+    """Addresses that a page loads, pictures without words, and headings."""
+
+    def __init__(self):
+        super().__init__()
+        self.loaded, self.wordless, self.ids, self.targets = [], 0, set(), set()
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.ids.add(given.get("id"))
+        if tag == "a":
+            self.targets.add(given["href"])
+        if tag != "a":
+            self.loaded += [given[key] for key in ("src", "href", "action", "data", "poster") if key in given]
+        self.wordless += tag == "img" and len(given.get("alt", "")) < 20
+
+
+def test_the_page_loads_nothing_says_everything_in_words_and_is_small(maps):
+    page = page_of(maps)
+    reader = Reader()
+    reader.feed(page)
+    assert all(address.startswith("data:image/png;base64,") for address in reader.loaded) and len(reader.loaded) == len(PANELS) + 2
+    assert reader.wordless == 0 and "@import" not in page and "url(" not in page and "fetch(" not in page
+    assert {target[1:] for target in reader.targets if target.startswith("#")} <= reader.ids
+    assert len(page.encode()) < 5e6
+    assert all(base64.b64decode(data).startswith(b"\x89PNG") for pictures in pictures_of(page).values() for data in pictures)
+
+
+@pytest.mark.parametrize("jumps, coverage, verdict, colour", [(0.0, 0.99, "pass", "Green"), (1e-4, 0.99, "warn", "Amber"), (0.0, 0.6, "warn", "Amber"), (1e-4, 0.4, "fail", "Red")])
+def test_the_verdict_is_the_worst_of_the_gate(maps, jumps, coverage, verdict, colour):
+    gate = RECORDS["gate"].model_copy(deep=True)
+    gate.figures |= {"Jumps": jumps, "Coverage": coverage}
+    gate.warnings = ["Jumps 0.0001 is above 2e-05: wraps are left in a region"] if jumps else []
+    lines = gate_lines(gate)
+    assert overall(lines) == verdict
+    assert [line.advice for line in lines] == ["wraps are left in a region" if jumps else "", ""]
+    gate.write_beside(maps / "gate.nii")
+    assert re.search(rf'id="verdict"[^>]*><b class="{colour.lower()}">{colour}\.</b>', page_of(maps))
+
+
+def test_a_warning_of_any_stage_makes_it_amber_and_says_what_it_is(maps):
+    record = RECORDS["chi"].model_copy(deep=True)
+    record.warnings = ["the scan is <unlike> the training"]
+    record.write_beside(maps / "chi.nii")
+    page = page_of(maps)
+    assert '<b class="amber">Amber.</b>' in page and "the scan is &lt;unlike&gt; the training" in page
+    assert '<b class="amber">' in page_of(maps, ACQUISITION.model_copy(update={"warnings": ["taken in without echo 3"]}))
+
+
+def states(acquisition=ACQUISITION, **changed) -> dict[str, str]:
+    stages = {record.stage: record for record in RECORDS.values()} | changed
+    return {item.asked.split(" ")[0] + item.asked.split(" ")[1]: item.state for item in checklist(acquisition, {k: v for k, v in stages.items() if v})}
+
+
+def test_the_consensus_beside_a_run():
+    assert list(states().values()) == ["met", "met", "met", "unknown", "not met", "met", "met", "met", "met", "met", "met", "met"]
+    assert states(invert=RECORDS["chi"].model_copy(update={"method": "net"}))["inversionwith"] == "not met"
+    assert states(unwrap=Record(stage="unwrap", method="laplacian", figures={"Exact": False}))["exactunwrapping"] == "not met"
+    assert states(background=RECORDS["local"].model_copy(update={"method": "lbv"}))["backgroundremoval"] == "not met"
+    assert states(combine=Record(stage="combine", method="mcpc-3d-s"))["monopolarreadout,"] == "unknown"
+    assert states(Acquisition(echo_times_s=[0.01], magnetic_field_strength_t=3, id=ID))["3Dacquisition"] == "unknown"
+    fine = Acquisition(echo_times_s=[0.004, 0.01], magnetic_field_strength_t=3, id=ID, **FACTS | {"VoxelSize": [1.0, 1.0, 1.0]})
+    assert (states(fine)["voxelsof"], states(fine)["threeechoes"]) == ("met", "not met")
+
+
+def test_the_methods_text_names_what_was_done_with_its_figures():
+    text = methods_text(ACQUISITION, {record.stage: record for record in RECORDS.values()}, "9.9")
+    for part in ("Siemens (3 T, centre frequency 127.7 MHz)", "4, 10, 20 ms", "TR 30 ms", "2 × 2 × 3 mm", "chiflow 9.9", NAMES["mcpc-3d-s"], NAMES["tree"], NAMES["nonlinear"],
+                 NAMES["network"], NAMES["vsharp"], NAMES["tv"], "at least 0.7", "relative to the mean of the whole mask", "0 ± 0.0300 ppm"):
+        assert part in text
+
+
+def test_a_single_echo_has_fewer_checks_and_a_page(maps):
+    gate = RECORDS["gate"].model_copy(update={"figures": {"Verdict": "pass", "Jumps": 0.0}})
+    assert [line.name for line in gate_lines(gate)] == ["Jumps"]
+    gate.write_beside(maps / "gate.nii")
+    RECORDS["field"].model_copy(update={"method": "single echo"}).write_beside(maps / "field.nii")
+    (maps / "r2star.nii").unlink()
+    alone = Acquisition(echo_times_s=[0.01], magnetic_field_strength_t=3, id=ID, **FACTS)
+    assert "the field was fitted by single echo" in page_of(maps, alone)
+
+
+def test_every_method_has_a_name_for_the_text():
+    from chiflow.background import BACKGROUND_METHODS
+    from chiflow.fieldmap import FIELD_FITS
+    from chiflow.invert import INVERSIONS, TOTAL_FIELD_INVERSIONS
+    from chiflow.mask.extract import BRAIN_EXTRACTIONS
+    from chiflow.relax import RELAXATIONS
+    from chiflow.unwrap import UNWRAPPINGS
+
+    assert {*BACKGROUND_METHODS, *FIELD_FITS, *INVERSIONS, *TOTAL_FIELD_INVERSIONS, *BRAIN_EXTRACTIONS, *RELAXATIONS, *UNWRAPPINGS} <= set(NAMES)
+
+
+def test_a_missing_record_is_told(maps):
+    (maps / "gate.json").unlink()
+    with pytest.raises(ChiflowError, match="no record of gate"):
+        page_of(maps)
+
+
+@pytest.mark.parametrize("options", [(), ("--force-dark-mode",), ("--window-size=390,844",)])
+def test_a_browser_opens_the_page_without_a_word_and_without_a_request(maps, tmp_path, options):
+    installed("chromium", "chromium fonts-dejavu-core")
+    page_of(maps)
+    path = maps.parent / "out" / "sub-1" / "ses-b" / f"{ID}_qsm.html"
+    log = tmp_path / "net.json"
+    browser = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'browser'}", f"--log-net-log={log}", *options]
+    done = subprocess.run([*browser, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and 'id="verdict"' in done.stdout
+    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+    requests = re.findall(r'"url":"(https?://[^"]+)"', log.read_text(encoding="utf8"))
+    assert [url for url in requests if "doi.org" in url] == []
