@@ -3,25 +3,17 @@
 import io
 from pathlib import Path
 
-import nibabel
 import numpy as np
 
 from chiflow.core.errors import ChiflowError
-from chiflow.core.nifti import SAME_PLACE_MM, Image, grid_distance, load, write_bytes
+from chiflow.core.nifti import SAME_PLACE_MM, Image, grid_distance, load, upright, write_bytes
 
 WINDOW_PPM = 0.1
 
 
-def load_upright(path: Path) -> Image:
-    """A 3D volume with its axes flipped and swapped to right, anterior, superior; no resampling."""
-    image = load(path)
-    upright = nibabel.as_closest_canonical(nibabel.Nifti1Image(image.data, image.affine))
-    return Image(np.asarray(upright.dataobj), upright.affine, image.path)
-
-
 def load_together(paths: list[Path | None]) -> list[Image | None]:
     """Volumes that lie on one grid up to flips and swaps of axes, made equal. Raises ChiflowError naming the one that does not."""
-    images = [None if path is None else load_upright(path) for path in paths]
+    images = [None if path is None else upright(load(path)) for path in paths]
     for image in images[1:]:
         if image is None:
             continue

@@ -64,6 +64,12 @@ def load(path: Path, dimensions: tuple[int, ...] = (3,), finite: bool = True) ->
     return Image(data, image.affine, Path(path))
 
 
+def upright(image: Image) -> Image:
+    """A 3D volume with its axes flipped and swapped to right, anterior, superior; no resampling."""
+    turned = nibabel.as_closest_canonical(nibabel.Nifti1Image(image.data, image.affine))
+    return Image(np.asarray(turned.dataobj), turned.affine, image.path)
+
+
 def load_parts(path: Path) -> Iterator[np.ndarray]:
     """The coils of a 4D or 5D file one after the other, (X, Y, Z, E) float32: one coil for (X, Y, Z, E), C for (X, Y, Z, E, C).
 

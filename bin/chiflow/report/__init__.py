@@ -11,11 +11,11 @@ import chiflow
 from chiflow.core.bids import entities, require_run_id
 from chiflow.core.contracts import Acquisition, Record, record_path
 from chiflow.core.errors import ChiflowError
-from chiflow.core.nifti import Image, load, require_same_grid, write_bytes
+from chiflow.core.nifti import Image, load, require_same_grid, upright, write_bytes
 from chiflow.report.consensus import checklist, methods_text
-from chiflow.report.drawing import histogram, mosaic, three_planes, upright
+from chiflow.report.drawing import histogram, mosaic, three_planes
 from chiflow.report.panels import OUTLINED, PANELS, Panel
-from chiflow.report.verdicts import gate_lines, other_lines, overall
+from chiflow.report.verdicts import COLOURS, gate_lines, other_lines, overall
 
 RECORDS = ("combined", "unwrapped", "field", "mask", "gate", "local", "chi", "r2star", "swi")
 HEADLINES = {
@@ -38,7 +38,7 @@ def write_page(maps: Path, acquisition: Acquisition, out: Path) -> tuple[Path, P
     lines = [*gate_lines(stages["gate"]), *other_lines(stages, acquisition.warnings)]
     methods = methods_text(acquisition, stages, chiflow.__version__)
     context = {
-        "run": run, "version": chiflow.__version__, "lines": lines, "overall": overall(lines), "headline": HEADLINES[overall(lines)],
+        "run": run, "version": chiflow.__version__, "lines": lines, "colour": COLOURS[overall(lines)], "headline": HEADLINES[overall(lines)],
         "figures": figures_of(maps), "checklist": checklist(acquisition, stages), "methods": methods, "stages": stages.values(),
         "acquisition": acquisition.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"made", "converted", "sources", "warnings"}),
         "sources": acquisition.sources,

@@ -6,7 +6,6 @@ Volumes are drawn upright (right, anterior, superior; no resampling): the patien
 import io
 
 import matplotlib
-import nibabel
 import numpy as np
 
 from chiflow.core.nifti import Image
@@ -19,12 +18,6 @@ PLANES = (("axial", 2, ("L", "R")), ("coronal", 1, ("L", "R")), ("sagittal", 0, 
 MOSAIC = (2, 6)
 DPI = 100
 OUTSIDE = "black"
-
-
-def upright(image: Image) -> Image:
-    """The volume with its axes flipped and swapped to right, anterior, superior; no resampling."""
-    turned = nibabel.as_closest_canonical(nibabel.Nifti1Image(image.data, image.affine))
-    return Image(np.asarray(turned.dataobj), turned.affine, image.path)
 
 
 def window_of(panel: Panel, values: np.ndarray) -> tuple[float, float]:
