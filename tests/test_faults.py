@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import QUICK, Engine, Run, change_stage, copy_of_the_pipeline, kill, maps_of, wait_for
 
-KILLED_ONCE = """__import__("os").path.exists({marker!r}) or (open({marker!r}, "x"), __import__("os").kill(__import__("os").getpid(), 9))"""
+KILLED_ONCE = """__import__("subprocess").run("mkdir {marker} && kill -9 $PPID", shell=True)"""
 CORRUPT = "sub-07"
 LARGE_DISK_BYTES, SMALL_DISK_BYTES = 64 * 2**20, 5 * 2**20
 
@@ -36,7 +36,7 @@ def launched(ten, tmp_path_factory) -> tuple[Engine, Run]:
     """Ten runs with --lean, in one of them a task killed; another one cannot be read."""
     folder = tmp_path_factory.mktemp("launched")
     project = copy_of_the_pipeline(folder / "chiflow")
-    change_stage(project, "swi", KILLED_ONCE.format(marker=str(folder / "killed")))
+    change_stage(project, "swi", KILLED_ONCE.format(marker=folder / "killed"))
     engine = Engine(project, folder / "launch")
     return engine, engine.run("--input", ten, *QUICK, "--lean", out=folder / "out")
 

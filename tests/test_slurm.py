@@ -9,9 +9,9 @@ from conftest import Engine, Run, change_stage, copy_of_the_pipeline, kill, maps
 
 pytestmark = pytest.mark.usefixtures("slurm")
 
-# The first try of one subject is killed from outside, together with its shell: no exit status is left.
-KILLED_WHOLE = """__import__("os").path.exists({marker!r}) or (open({marker!r}, "x"), __import__("subprocess").run(
-        "scancel --full --signal=KILL ${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID; sleep 60", shell=True))"""
+# The first try of the subject that comes first is killed from outside, together with its shell: no exit status is left.
+KILLED_WHOLE = """__import__("subprocess").run(
+        "mkdir {marker} && scancel --full --signal=KILL ${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID && sleep 60", shell=True)"""
 # One subject needs more memory, and more time, than its first try is given.
 NEEDS_MEMORY = """'"sub-02"' in open("acquisition.json").read() and (bytearray(5 * 2**29), __import__("time").sleep(8))"""
 NEEDS_TIME = """'"sub-01"' in open("acquisition.json").read() and __import__("time").sleep(45)"""
@@ -35,7 +35,7 @@ def troubled(heads, tmp_path_factory) -> Run:
     """Two heads as job arrays, the inversion with a GPU; a job killed whole, one over its memory, one over its time."""
     folder = tmp_path_factory.mktemp("troubled")
     project = copy_of_the_pipeline(folder / "chiflow")
-    change_stage(project, "unwrap", KILLED_WHOLE.format(marker=str(folder / "killed")))
+    change_stage(project, "unwrap", KILLED_WHOLE.format(marker=folder / "killed"))
     change_stage(project, "fieldmap", NEEDS_MEMORY)
     change_stage(project, "relax", NEEDS_TIME)
     engine = Engine(project, folder / "launch")
