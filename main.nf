@@ -3,8 +3,9 @@
 
 include { helpText ; checkedParams ; methodsOf ; unwrappings ; isOfTotalField } from './modules/params'
 include { inputFolder ; labelMaps ; lockOn ; outputFolder ; privateFolder } from './modules/folders'
-include { isBids ; bidsRuns ; masksIn ; maskOf } from './modules/bids'
-include { writeParams ; writeVersions ; writeTable ; writeVerdicts ; keepAside ; summary } from './modules/summary'
+include { isBids ; bidsRuns } from './modules/bids'
+include { givenBy ; givenFor } from './modules/given'
+include { writeParams ; writeVersions ; writeDataset ; writeTable ; writeVerdicts ; keepAside ; summary } from './modules/summary'
 include { codeOf } from './modules/code'
 include { images ; pipelineFacts } from './modules/images'
 include { emptyAfter ; workDirectory } from './modules/lean'
@@ -17,31 +18,30 @@ include { SOURCE ; SOURCE as TIGHT_SOURCE } from './modules/source'
 include { TWOPASS } from './modules/twopass'
 include { RELAX } from './modules/relax'
 include { SWI } from './modules/swi'
-include { PUBLISH } from './modules/publish'
-include { REPORT } from './modules/report'
+include { RESULTS } from './modules/results'
 include { TRAIN } from './modules/train'
 
 // From the runs [meta, files, inherited sidecars] to the published maps.
 workflow SUSCEPTIBILITY {
     take:
     ch_runs
-    masks
-    references
+    given // images of the user's own
     options
     facts // JSON of what is known of the pipeline
+    info // the folder of the engine's tables
 
     main:
     INTAKE(ch_runs, codeOf('intake'))
     ch_acquisition = INTAKE.out.acquisition
     COMBINE(INTAKE.out.scan, codeOf('combine'))
     ch_magnitude = COMBINE.out.magnitude
-    ch_given = ch_runs.map { meta, _files, _inherited -> [meta, maskOf(masks, meta.id)] }
+    ch_given = ch_runs.map { meta, _files, _inherited -> [meta, givenFor(given.masks, meta.id)] }
 
     FIELDS(COMBINE.out.phase.join(ch_magnitude).join(ch_acquisition).join(ch_given), unwrappings(options.unwrapping), options.gate)
     ch_field = FIELDS.out.field
     ch_mask = FIELDS.out.mask
 
-    ch_scan = ch_acquisition.join(ch_magnitude).map { meta, acquisition, magnitude -> [meta, acquisition, magnitude, maskOf(references, meta.id)] }
+    ch_scan = ch_acquisition.join(ch_magnitude).map { meta, acquisition, magnitude -> [meta, acquisition, magnitude, givenFor(given.references, meta.id)] }
     SOURCE(ch_field, ch_mask, ch_scan, isOfTotalField(options.inversion))
     TIGHT_SOURCE(ch_field, FIELDS.out.tight, ch_scan, isOfTotalField(options.inversion))
     TWOPASS(SOURCE.out.chi.join(SOURCE.out.mask).join(TIGHT_SOURCE.out.chi).join(TIGHT_SOURCE.out.mask), codeOf('twopass'))
@@ -52,19 +52,18 @@ workflow SUSCEPTIBILITY {
     ch_needed = COMBINE.out.files.join(FIELDS.out.files).join(ch_chi)
     ch_maps = [SOURCE.out.local, RELAX.out.files, SWI.out.files].inject(ch_needed) { joined, stage -> joined.join(stage, remainder: true).filter { parts -> parts[1] } }
         .map { parts -> [parts[0], parts.tail().flatten().findAll()] }
-    PUBLISH(ch_acquisition.join(ch_maps), facts, codeOf('publish'))
-    REPORT(ch_acquisition.join(ch_maps), codeOf('report'))
+    RESULTS(ch_acquisition, ch_maps, given.labels, facts, ch_runs.map { parts -> parts[0].id }, info.resolve('trace.txt'))
     if (options.lean) {
         def folder = workDirectory()
         emptyAfter(ch_runs, INTAKE.out.scan, folder)
         emptyAfter(INTAKE.out.scan, COMBINE.out.phase, folder)
         emptyAfter(COMBINE.out.phase, FIELDS.out.field, folder)
         emptyAfter(FIELDS.out.phase, SWI.out.files, folder)
-        emptyAfter(ch_maps.join(ch_magnitude), PUBLISH.out.done.map { meta -> [meta, true] }.join(REPORT.out.done.map { meta -> [meta, true] }), folder)
+        emptyAfter(ch_maps.join(ch_magnitude), RESULTS.out.done, folder)
     }
 
-    records = ch_maps.flatMap { _meta, files -> files }.filter { path -> path.name.endsWith('.json') }
-    description = PUBLISH.out.description
+    records = ch_maps.flatMap { _meta, files -> files }.mix(RESULTS.out.records.flatten()).filter { path -> path.name.endsWith('.json') }
+    description = RESULTS.out.description
     verdicts = FIELDS.out.verdicts.map { run, attempt, record -> verdictRow(run, attempt, record) }
 
     emit:
@@ -83,8 +82,7 @@ workflow MAPS {
 
     main:
     def facts = pipelineFacts(methodsOf(options), images(options.registry))
-    def masks = options.masks ? masksIn('masks', options.masks) : []
-    def references = options.references ? masksIn('references', options.references) : []
+    def given = givenBy(options)
     if (isBids(input)) {
         def (runs, aside) = bidsRuns(input)
         ch_runs = channel.fromList(runs)
@@ -99,10 +97,10 @@ workflow MAPS {
     }
     ch_counted = ch_runs.count().combine(ch_aside.toSortedList().map { rows -> [rows] })
     ch_counted.subscribe { count, rows -> keepAside(info, count, rows) }
-    SUSCEPTIBILITY(ch_runs, masks, references, options, facts)
+    SUSCEPTIBILITY(ch_runs, given, options, facts, info)
     SUSCEPTIBILITY.out.records.mix(ch_records).collect().subscribe { records -> writeVersions(info, records) }
     SUSCEPTIBILITY.out.verdicts.toSortedList { row -> row.join(' ') }.subscribe { rows -> writeVerdicts(info, rows) }
-    SUSCEPTIBILITY.out.description.first().subscribe { path -> path.copyTo(outdir.resolve('dataset_description.json')) }
+    SUSCEPTIBILITY.out.description.first().subscribe { files -> writeDataset(outdir, files, isBids(input) ? input : null) }
 }
 
 // From label maps to the weights of the learned inversion.

@@ -8,7 +8,7 @@ from chiflow.core.cli import AcquisitionFile, MagnitudeFile, choose, execute, wa
 from chiflow.core.contracts import Acquisition, Record
 from chiflow.core.errors import ChiflowError
 from chiflow.core.nifti import load, load_like, load_mask
-from chiflow.gate import POLICIES, gate_figures, judge, thresholds
+from chiflow.gate import POLICIES, gate_figures, judge
 
 
 def main(
@@ -34,7 +34,7 @@ def main(
     figures = gate_figures(phases.data, magnitudes.data, fields, qualities, load_mask(brain, phases), acquired.echo_times_s)
     judgement = judge(figures)
     figures = {"Verdict": judgement.verdict} | {name: round(value, 7) for name, value in figures.items()}
-    record = Record(stage="gate", method=unwrapping, parameters=thresholds(), figures=figures, warnings=judgement.reasons)
+    record = Record(stage="gate", method=unwrapping, figures=figures, checks=judgement.checks, warnings=judgement.reasons)
     record.write_beside(out)
     if judgement.verdict == "fail" and stops:
         raise ChiflowError(f"the field map of {acquired.id or field} failed the gate: {'; '.join(judgement.reasons)}")

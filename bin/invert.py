@@ -6,7 +6,7 @@ import numpy as np
 import typer
 
 from chiflow.core.cli import AcquisitionFile, Device, FieldFile, FieldUnit, MaskFile, NoiseFile, OutFile, choose, execute, warn
-from chiflow.core.contracts import Acquisition, Record
+from chiflow.core.contracts import Acquisition, Record, told
 from chiflow.core.device import select_device
 from chiflow.core.field_input import load_field
 from chiflow.core.nifti import load_like, save
@@ -36,10 +36,12 @@ def main(
     residual: Annotated[Path | None, typer.Option(help="Output: what χ leaves unexplained, D χ − field, in ppm.")] = None,
     ratio: Annotated[Path | None, typer.Option(help="Output: the residual over the noise of the field in each voxel.")] = None,
     uncertainty: Annotated[Path | None, typer.Option(help="Output of net: standard deviation of χ in ppm; χ ± 1.645 of it is a 90 % interval.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Output of net: χ in ppm of the iterative inversion that it begins from.")] = None,
     method: Annotated[str, typer.Option(help=METHODS_HELP)] = "fansi",
     reference: Annotated[str, typer.Option(help=REFERENCE_HELP)] = "mask",
     reference_region: Annotated[Path | None, typer.Option(help="Your own region: a mask, or labels with --reference-label.")] = None,
-    reference_label: Annotated[int | None, typer.Option(help="The label in --reference-region to take; without it all above 0.")] = None,
+    reference_label: Annotated[str, typer.Option(help="The label in --reference-region to take, a number or a name; without it all above 0.")] = "",
+    reference_names: Annotated[Path | None, typer.Option(help="Names of the labels: .tsv with columns index and name.")] = None,
     remainder: Annotated[bool, typer.Option(help=REMAINDER_HELP)] = True,
     weights: Annotated[Path, typer.Option(help=WEIGHTS_HELP, show_default="weights/inversion.safetensors")] = WEIGHTS,
     device: Device = "auto",
@@ -48,21 +50,20 @@ def main(
     invert = choose(INVERSIONS | TOTAL_FIELD_INVERSIONS, method, "inversion")
     local = load_field(field, mask, noise, acquisition, field_unit, select_device(device), noise_unit=noise_unit or field_unit)
     echoes = load_like(magnitude, local.image, dimensions=(3, 4)) if magnitude else None
-    if reference_region:
-        region = given_region(load_like(reference_region, local.image), reference_label, local)
-    else:
-        region = named_region(reference, echoes, local, Acquisition.read(acquisition).echo_times_s)
+    region = given_region(reference_region, reference_label, reference_names, local) if reference_region else None
+    region = region or named_region(reference, echoes, local, Acquisition.read(acquisition).echo_times_s)
     edges = local.part(np.sqrt((echoes.data.reshape(*local.image.data.shape, -1) ** 2).sum(axis=3))) if echoes else None
     weight, sigma, least = with_remainder(*local.known) if remainder and method not in TOTAL_FIELD_INVERSIONS else (local.weight, local.sigma_ppm, 0.0)
     options = {gtv: {"least_sigma_ppm": least}, net: {"least_sigma_ppm": least, "weights": weights}}.get(invert, {})
     found = invert(local.field, local.mask, local.geometry, weight, sigma, edges, **options)
     result = judged(found, local.field, local.mask, local.geometry, local.weight, local.sigma_ppm, region)
-    for path, volume in ((residual, result.residual), (ratio, result.ratio), (uncertainty, found.uncertainty), (out, result.chi)):
+    for path, volume in ((residual, result.residual), (ratio, result.ratio), (uncertainty, found.uncertainty), (start, result.start), (out, result.chi)):
         if path and volume is not None:
             save(path, local.whole(volume), local.image)
-    record = Record(stage="invert", method=method, parameters=result.parameters, units="ppm", figures=result.figures)
-    record.inputs = digests(reference_region, *(card_and_weights(weights) if invert is net else []))
-    record.warnings = [warn(message) for message in found.warnings]
+    record = Record(stage="invert", method=method, parameters=result.parameters, units="ppm", figures=result.figures, checks=result.checks)
+    record.inputs = digests(reference_region, reference_names, *(card_and_weights(weights) if invert is net else []))
+    unlabelled = [f"no label image for this run: χ is relative to the {region.name}"] if reference_label and not reference_region else []
+    record.warnings = [warn(message) for message in [*unlabelled, *found.warnings, *told(result.checks)]]
     record.write_beside(out)
 
 

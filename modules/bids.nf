@@ -69,22 +69,3 @@ def applies(sidecar, folder, id) {
     def entities = sidecar.name.split('_').findAll { part -> part.contains('-') && !(part ==~ /(echo|part|coil)-.*/) }
     return folder.startsWith(sidecar.parent) && entities.every { entity -> entity in id.split('_') }
 }
-
-// The user's mask or reference region for a run: sub-…_mask.nii[.gz], the name that shares most with the run's id.
-def maskOf(masks, id) {
-    def fitting = masks.findAll { path -> id == maskId(path) || id.startsWith("${maskId(path)}_") }
-    return fitting ? [fitting.max { path -> maskId(path).size() }] : []
-}
-
-def maskId(path) {
-    return path.name.replaceAll(/(_(desc|label|space)-[^_]*)*_mask\.nii(\.gz)?$/, '')
-}
-
-def masksIn(parameter, name) {
-    def folder = file(name, glob: false)
-    def masks = folder.isDirectory() ? filesBelow(folder).findAll { path -> path.name ==~ /sub-[\w-]+_mask\.nii(\.gz)?/ } : []
-    if (!masks) {
-        stopOn(["--${parameter}: there is no folder of that name with files sub-<label>[_…]_mask.nii or .nii.gz"])
-    }
-    return masks
-}

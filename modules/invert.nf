@@ -1,3 +1,5 @@
+include { givenOptions } from './options'
+
 process INVERT {
     tag "${meta.id}"
     label 'medium'
@@ -10,15 +12,14 @@ process INVERT {
     val code
 
     output:
-    tuple val(meta), path('{chi,residual,ratio,uncertainty}.{nii,json}'), emit: files
+    tuple val(meta), path('{chi,residual,ratio,uncertainty,start}.{nii,json}'), emit: files
 
     script:
     def device = task.accelerator ? 'cuda' : 'cpu'
-    def reference = region ? "--reference-region ${region}" : ''
     """
     invert.py --field ${field} --field-unit ${unit} --mask ${mask} --noise ${noise} --noise-unit hz --acquisition ${acquisition} --device ${device} \\
-        --magnitude ${magnitude} ${reference} --weights weights/inversion.safetensors \\
-        --out chi.nii --residual residual.nii --ratio ratio.nii --uncertainty uncertainty.nii ${task.ext.args ?: ''}
+        --magnitude ${magnitude} ${givenOptions(region, 'reference-region', 'reference-names')} --weights weights/inversion.safetensors \\
+        --out chi.nii --residual residual.nii --ratio ratio.nii --uncertainty uncertainty.nii --start start.nii ${task.ext.args ?: ''}
     """
 
     stub:

@@ -9,7 +9,7 @@ process PUBLISH {
 
     output:
     path 'sub-*/**', emit: derivatives
-    path 'dataset_description.json', emit: description
+    tuple path('dataset_description.json'), path('README'), path('.bidsignore'), emit: description
     val meta, emit: done
 
     script:
@@ -21,6 +21,7 @@ process PUBLISH {
     """
     publish.py --help > /dev/null
     mkdir -p sub-stub/anat
-    touch dataset_description.json sub-stub/anat/${meta.id}_Chimap.{nii.gz,json}
+    echo '{}' > dataset_description.json
+    touch README .bidsignore sub-stub/anat/${meta.id}_Chimap.{nii.gz,json}
     """
 }

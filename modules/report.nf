@@ -8,6 +8,7 @@ process REPORT {
 
     output:
     path 'sub-*/**', emit: pages
+    path 'sub-*/**_qsm.{json,tsv}', emit: summary
     val meta, emit: done
 
     script:
@@ -19,6 +20,6 @@ process REPORT {
     """
     report.py --help > /dev/null
     mkdir -p sub-stub
-    touch sub-stub/${meta.id}_qsm.html
+    touch sub-stub/${meta.id}_qsm.{html,json}
     """
 }

@@ -28,6 +28,20 @@ def keepAside(folder, runs, found) {
     }
 }
 
+// The files of a BIDS data set, beside the runs; a README of the user's stays. A BIDS input is named as the source; the name of a DICOM folder may be a patient's.
+def writeDataset(outdir, files, source) {
+    def (descriptions, others) = files.split { path -> path.name.endsWith('.json') }
+    others.findAll { path -> !outdir.resolve(path.name).exists() }.each { path -> path.copyTo(outdir.resolve(path.name)) }
+    def described = contentOf(descriptions[0]) + (source ? [SourceDatasets: [[URL: fromFolder(outdir, source)]]] : [:])
+    outdir.resolve('dataset_description.json').text = groovy.json.JsonOutput.prettyPrint(groovy.json.JsonOutput.toJson(described)) + '\n'
+}
+
+// Where a place is, seen from a folder; its whole address when the two are in different stores.
+def fromFolder(folder, place) {
+    def (here, there) = [folder, place].collect { path -> path.toAbsolutePath().normalize() }
+    return here.fileSystem == there.fileSystem ? here.relativize(there).toString() : there.toUriString()
+}
+
 // What the gate said of each attempt at a field map, in the order of runs and attempts.
 def writeVerdicts(folder, rows) {
     writeTable(folder.resolve('gate.tsv'), ['run', 'attempt', 'unwrapping', 'verdict', 'reasons', 'figures'], rows)
@@ -55,6 +69,19 @@ def outcomes(trace) {
     def rows = failed.collect { task, row -> [task[1], 'failed', task[0], reasonOf(row)] }
     def published = last.findAll { task, row -> task[0] in ['PUBLISH', 'TRAIN'] && row.status in ['COMPLETED', 'CACHED'] }
     return (published.collect { task, _row -> [task[1], 'done', '', ''] } + rows).sort { row -> row[0] }
+}
+
+// The runs that have no result, as JSON for the page of all runs: [run, stage, reason]. The engine may be still writing its table of tasks: waits ten seconds at most.
+def failuresOf(trace, missing) {
+    def known = []
+    (1..50).find { _again ->
+        known = outcomes(trace).findAll { row -> row[1] == 'failed' }
+        def complete = known*.first().containsAll(missing)
+        complete ?: sleep(200)
+        complete
+    }
+    def unknown = missing.findAll { name -> !(name in known*.first()) }.sort().collect { name -> [name, '', 'did not finish: see pipeline_info/runs.tsv'] }
+    return groovy.json.JsonOutput.toJson(known.collect { run, _status, stage, reason -> [run, stage, reason] } + unknown)
 }
 
 def reasonOf(row) {

@@ -1,7 +1,9 @@
 """What several test files share: the real data, a small simulated data set, the engine, and the machines it can run on."""
 
 import csv
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = ("--shape", "36", "40", "24", "--voxel-size", "5", "5", "6", "--tilt", "20", "--subjects", "2")
+VALIDATOR = "bids-validator-deno==3.0.2"
 ENGINE_SECONDS = 600
 MACHINE_SECONDS = 1200
 QUICK = ("--background", "vsharp", "--inversion", "tkd", "--brain_extraction", "surface")
@@ -53,8 +56,8 @@ class Run:
             return list(csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE))
 
     def tasks(self, *statuses: str) -> set[tuple[str, str]]:
-        """(process, tag) of the tasks with one of these statuses."""
-        return {(row["name"].split(" ")[0].split(":")[-1], row["tag"]) for row in self.rows("trace.txt") if row["status"] in statuses}
+        """(process, tag) of the tasks of runs with one of these statuses; the page of all runs is of none."""
+        return {(row["name"].split(" ")[0].split(":")[-1], row["tag"]) for row in self.rows("trace.txt") if row["status"] in statuses and row["tag"] != "all runs"}
 
 
 class Engine:
@@ -140,6 +143,34 @@ def installed(program: str, packages: str) -> None:
         subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages.split()], **quiet)
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed (Debian: {packages}); CHIFLOW_TEST_INSTALL=1 lets root's tests install it")
+
+
+def browser_says(page: Path, folder: Path, *options: str) -> str:
+    """The page as headless Chromium has it after its scripts; fails when the console has a word or anything is asked from the network."""
+    installed("chromium", "chromium fonts-dejavu-core")
+    log = folder / "net.json"
+    browser = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--user-data-dir={folder / 'browser'}", f"--log-net-log={log}", *options]
+    done = subprocess.run([*browser, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+    own = ("google", "gstatic", "gvt1", "chrome")  # of the browser itself
+    asked = set(re.findall(r'"url":"(https?://[^"/]+)', log.read_text(encoding="utf8")))
+    assert [host for host in asked if not any(name in host for name in own)] == []
+    return done.stdout
+
+
+def bids_errors(folder: Path, tools: Path) -> list[str]:
+    """What the official BIDS validator calls an error in a data set. It is installed into `tools` when CHIFLOW_TEST_INSTALL=1, else skip without it."""
+    program = shutil.which("bids-validator-deno") or tools / "bin" / "bids-validator-deno"
+    if not Path(program).exists():
+        if os.environ.get("CHIFLOW_TEST_INSTALL") != "1":
+            pytest.skip(f"no bids-validator-deno on PATH (PyPI: {VALIDATOR}); CHIFLOW_TEST_INSTALL=1 lets the tests install it")
+        uv = ROOT / ".venv" / "bin" / "uv"
+        subprocess.run([uv, "venv", "-q", tools], check=True)
+        subprocess.run([uv, "pip", "install", "-q", "--python", tools / "bin" / "python", VALIDATOR], check=True)
+    done = subprocess.run([program, folder, "--format", "json"], capture_output=True, text=True, timeout=300)
+    issues = json.loads(done.stdout)["issues"]["issues"]
+    return [f"{issue['code']} {issue.get('subCode') or ''} {issue['location']}" for issue in issues if issue["severity"] == "error"]
 
 
 def machine(script: str, *arguments: str | Path) -> str:

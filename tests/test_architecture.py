@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 from pathlib import Path
 
 import grimp
@@ -13,7 +14,7 @@ BIN = ROOT / "bin"
 ROOMS = sorted({path.stem for path in (BIN / "chiflow").iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()} - {"__init__", "core"})
 EXECUTABLES = sorted(path.stem for path in BIN.glob("*.py"))
 MODULES = {path.stem: path.read_text(encoding="utf8") for path in (ROOT / "modules").glob("*.nf")}
-STAGES = sorted(name for name, text in MODULES.items() if text.startswith("process "))
+STAGES = sorted(name for name, text in MODULES.items() if re.search("^process ", text, re.MULTILINE))
 ABOVE = {"train": ("simulate", "invert")}  # a room above others, and which it may import
 NO_STAGE = {"evaluate", "phantom", "simulate"}
 
@@ -54,7 +55,7 @@ def test_a_stage_has_one_name_everywhere():
     assert STAGES == sorted(set(EXECUTABLES) - NO_STAGE) == sorted(set(ROOMS) - NO_STAGE)
     for stage in STAGES:
         text = MODULES[stage]
-        assert text.startswith(f"process {stage.upper()} {{") and f"{stage}.py --help > /dev/null" in text and "val code" in text
+        assert text.count("process ") == text.count(f"process {stage.upper()} {{") == 1 and f"{stage}.py --help > /dev/null" in text and "val code" in text
 
 
 def test_no_module_names_a_default():

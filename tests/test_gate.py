@@ -9,7 +9,7 @@ from test_stages import run
 
 from chiflow.core.nifti import Image, save
 from chiflow.fieldmap import FIELD_FITS
-from chiflow.gate import CRITERIA, gate_figures, judge, thresholds
+from chiflow.gate import CRITERIA, gate_figures, judge
 from chiflow.gate.figures import against_others
 from chiflow.gate.motion import displacement_voxels
 from chiflow.phantom.grid import rotation
@@ -113,18 +113,18 @@ def test_a_broken_scan_does_not_pass_and_its_criterion_says_so(criterion, fault)
     scan = Scan()
     fault(scan)
     figures = scan.figures()
-    assert CRITERIA[criterion].verdict(figures[criterion]) != "pass"
+    assert CRITERIA[criterion].check(criterion, figures[criterion]).verdict != "pass"
     assert judge(figures).verdict != "pass"
 
 
 def test_every_criterion_has_its_fault():
-    assert FAULTS.keys() == CRITERIA.keys() == thresholds().keys()
+    assert FAULTS.keys() == CRITERIA.keys()
 
 
 def test_a_wrap_left_in_a_single_echo_is_a_jump():
     scan = Scan(times=[0.015])
     scan.phase[15:25, 15:25, 15:25] += TURN
-    assert CRITERIA["Jumps"].verdict(scan.figures()["Jumps"]) == "fail"
+    assert CRITERIA["Jumps"].check("Jumps", scan.figures()["Jumps"]).verdict == "fail"
 
 
 @pytest.mark.parametrize("times", [TIMES, [0.02]])
@@ -201,7 +201,10 @@ def test_the_record_holds_verdict_figures_thresholds_and_unwrapping(folder):
     done = gate(folder, "good", "--unwrapping", "individual")
     record = json.loads((folder / "gate.json").read_text())
     assert (done.returncode, done.stderr, record["Method"], record["Figures"]["Verdict"], "Warnings" in record and record["Warnings"]) == (0, "", "individual", "pass", [])
-    assert set(CRITERIA) < set(record["Figures"]) and record["Parameters"]["Jumps"] == {"Warn": CRITERIA["Jumps"].warn, "Fail": CRITERIA["Jumps"].fail}
+    jumps, coverage = ({check["Name"]: check for check in record["Checks"]}[name] for name in ("Jumps", "Coverage"))
+    assert set(CRITERIA) < set(record["Figures"]) and set(CRITERIA) == {check["Name"] for check in record["Checks"]}
+    assert (jumps["Good"], jumps["Fair"]) == ([None, CRITERIA["Jumps"].warn], [None, CRITERIA["Jumps"].fail]) and jumps["Value"] == record["Figures"]["Jumps"]
+    assert (coverage["Good"], coverage["Fair"]) == ([CRITERIA["Coverage"].warn, None], [CRITERIA["Coverage"].fail, None]) and coverage["Verdict"] == "pass"
 
 
 @pytest.mark.parametrize("words, status", [(["--gate", "stop"], 1), (["--gate", "fallback"], 0), (["--gate", "fallback", "--last"], 1), (["--gate", "warn", "--last"], 0)])

@@ -116,6 +116,24 @@ def test_reference_region_is_zero_and_its_mean_under_the_mask_is_told():
     assert torch.equal(whole.residual, result.residual)
 
 
+def test_what_is_neither_of_chi_nor_noise_is_told():
+    _, field, mask = brain(AXIAL, 0.002)
+    told = lambda chi, noise: next(check for check in judged(Susceptibility(chi), field, mask, AXIAL, mask.float(), noise).checks if check.name == "Unexplained")
+    nothing = torch.zeros_like(field)
+    assert told(nothing, 1e-9).value == pytest.approx(1, rel=1e-5) and told(nothing, 1e-9).verdict == "warn"
+    assert told(nothing, float(field[mask].square().mean().sqrt())).value == pytest.approx(0, abs=1e-3) and told(nothing, 1.0).verdict == "pass"
+    assert told(INVERSIONS["tv"](field, mask, AXIAL, mask.float(), 0.002).chi, 0.002).verdict == "pass"
+
+
+@pytest.mark.parametrize("sign, size, verdicts", [(1, 40, ["pass"]), (-1, 40, ["warn"]), (-1, 20, [])])
+def test_a_turned_sign_is_seen_in_the_extremes_of_chi_when_there_are_voxels_enough(sign, size, verdicts):
+    geometry = Geometry((size,) * 3, (1.0, 1.0, 1.0))
+    chi = sign * torch.randn(geometry.shape, generator=torch.Generator().manual_seed(0)).clamp(min=0) ** 2
+    everywhere = torch.ones(geometry.shape, dtype=torch.bool)
+    result = judged(Susceptibility(chi), chi, everywhere, geometry, everywhere.float(), 0.001)
+    assert [check.verdict for check in result.checks if check.name == "Skew"] == verdicts
+
+
 def test_csf_is_found_by_its_slow_decay():
     axes = np.meshgrid(*[np.arange(n) - n // 2 for n in (40, 40, 40)], indexing="ij")
     radius = np.sqrt(sum(axis**2 for axis in axes))

@@ -33,7 +33,7 @@ def sidecars(maps, acquisition=ACQUISITION):
 def test_every_map_has_a_name_of_its_own(maps):
     found = sidecars(maps)
     assert list(found) == [derivative.ending for derivative in DERIVATIVES.values()]
-    assert {"Chimap", "S0map", "swi", "minIP", "part-mag_desc-combined_MEGRE", "desc-brain_mask", "desc-field_mask", "desc-chi_mask"} <= set(found)
+    assert {"Chimap", "S0map", "swi", "minIP", "magnitude", "desc-brain_mask", "desc-field_mask", "desc-chi_mask"} <= set(found)
     mask, image = (load(maps.parent / f"out/sub-1/ses-b/anat/{ID}_{name}.nii.gz") for name in ("desc-field_mask", "Chimap"))
     assert np.array_equal(mask.data, image.data > 0)
 

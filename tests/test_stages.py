@@ -96,7 +96,8 @@ def test_by_hand_from_phase_to_derivatives(folder):
     chi = anat / "sub-01_ses-a_run-1_Chimap.nii.gz"
     assert np.array_equal(load(chi).data, load(folder / "chi.nii").data)
     assert np.array_equal(load(anat / "sub-01_ses-a_run-1_desc-field_mask.nii.gz").data, load(folder / "mask.nii").data)
-    assert {f"sub-01_ses-a_run-1_{suffix}.nii.gz" for suffix in ("S0map", "swi", "minIP", "part-mag_desc-combined_MEGRE")} <= {p.name for p in anat.iterdir()}
+    assert {f"sub-01_ses-a_run-1_{suffix}.nii.gz" for suffix in ("S0map", "swi", "minIP")} <= {p.name for p in anat.iterdir()}
+    assert (anat.parent / "fmap" / "sub-01_ses-a_run-1_magnitude.nii.gz").is_file()
     sidecar = json.loads((anat / "sub-01_ses-a_run-1_Chimap.json").read_text())
     assert (sidecar["Units"], sidecar["Reference"]) == ("ppm", "mean of the whole mask")
     assert [stage["Stage"] for stage in sidecar["Processing"]] == ["combine", "unwrap", "fieldmap", "mask", "gate", "background", "invert"]

@@ -8,7 +8,7 @@ single coils, the phase of each echo before a difference.
 from pathlib import Path
 
 from chiflow.arrange.stacks import SAME_TIME_S, Member, Stack, same_grid, scans, stacked, without_copies
-from chiflow.core.contracts import Aside, ConvertedImage, Run, Runs
+from chiflow.core.conversion import Aside, ConvertedImage, Run, Runs
 
 Pair = tuple[Stack, Stack]
 NO_PHASE = "a magnitude without phase: export the phase images of the scan as well"

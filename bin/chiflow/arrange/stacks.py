@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from chiflow.core.contracts import Aside, ConvertedImage
+from chiflow.core.conversion import Aside, ConvertedImage
 from chiflow.core.nifti import SAME_PLACE_MM, grid_distance
 
 SAME_TIME_S = 1e-5  # echo times are given to 10 µs by every vendor

@@ -19,7 +19,7 @@ import dcm2niix
 from chiflow.convert.anonymous import Labels, kept_keys, without_header_text
 from chiflow.convert.kind import coil_of, part_or_reason
 from chiflow.convert.links import link_flat
-from chiflow.core.contracts import Aside, Conversion, ConvertedImage
+from chiflow.core.conversion import Aside, Conversion, ConvertedImage
 from chiflow.core.errors import ChiflowError
 from chiflow.core.nifti import read_header, write_bytes
 

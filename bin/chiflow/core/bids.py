@@ -12,6 +12,13 @@ def entities(name: str) -> dict[str, str]:
     return dict(part.split("-", 1) for part in name.split(".")[0].split("_") if "-" in part)
 
 
+def run_folder(run: str) -> str:
+    """The folder of a run in a data set: sub-1_ses-b_run-2 → sub-1/ses-b. Raises ChiflowError when the id is not a BIDS one."""
+    require_run_id(run)
+    named = entities(run)
+    return f"sub-{named['sub']}" + (f"/ses-{named['ses']}" if "ses" in named else "")
+
+
 def require_run_id(run: str) -> None:
     """Raise ChiflowError unless a run id is made of BIDS entities, the subject first."""
     if not RUN_ID.fullmatch(run):

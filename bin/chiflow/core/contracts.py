@@ -17,10 +17,11 @@ import chiflow
 from chiflow.core.errors import ChiflowError
 from chiflow.core.geometry import Geometry, geometry_of
 from chiflow.core.nifti import Image, write_bytes
-from chiflow.core.provenance import code_sha256, host
+from chiflow.core.provenance import code_sha256, cost, host
 from chiflow.core.units import larmor_frequency_mhz
 
 RECORDED_PACKAGES = ("numpy", "scipy", "nibabel", "torch", "dcm2niix")
+VERDICTS = ("pass", "warn", "fail")
 LONGEST_ECHO_S = 0.5  # no gradient echo lives that long: larger numbers are milliseconds
 
 
@@ -60,11 +61,12 @@ class Contract(BaseModel):
 
 
 class Made(Contract):
-    """By which code, with which software, and on what kind of machine a file was made."""
+    """By which code, with which software, on what kind of machine and at what cost a file was made."""
 
     code: str = Field(default_factory=code_sha256)
     host: dict[str, str | int] = Field(default_factory=host)
     software: dict[str, str] = Field(default_factory=lambda: software_versions())
+    cost: dict[str, float] = Field(default_factory=cost)
 
 
 class Acquisition(Contract):
@@ -127,6 +129,31 @@ class Acquisition(Contract):
             raise ChiflowError(f"{image.path}: {echoes} echoes, but the acquisition has {len(self.echo_times_s)} echo times")
 
 
+class Check(Contract):
+    """A figure that was judged: what is good and what is fair, each from … to (None: no limit there), the verdict, and what to do when it is not good."""
+
+    name: str
+    value: float | None
+    good: tuple[float | None, float | None]
+    fair: tuple[float | None, float | None]
+    verdict: Literal["pass", "warn", "fail"] = "pass"
+    advice: str = ""
+
+    def model_post_init(self, _context: Any) -> None:
+        """The verdict follows from the figure; what is not a number fails. Advice stays only where there is something to do."""
+        self.value = self.value if self.value is not None and np.isfinite(self.value) else None
+        if "verdict" not in self.model_fields_set:
+            self.verdict = "pass" if within(self.value, self.good) else "warn" if within(self.value, self.fair) else "fail"
+        self.advice = "" if self.verdict == "pass" else self.advice
+
+    @property
+    def told(self) -> str:
+        """One sentence: the figure, the limit that it crosses, and what to do."""
+        limits = self.fair if self.verdict == "fail" else self.good
+        below = self.value is not None and limits[0] is not None and self.value < limits[0]
+        return f"{self.name} {_number(self.value)} is {'below' if below else 'above'} {_number(limits[0] if below else limits[1])}: {self.advice}"
+
+
 class Record(Contract):
     """What a stage did: the JSON beside its first output (same name, .json). Inputs are files that no stage made, with their SHA-256."""
 
@@ -135,6 +162,7 @@ class Record(Contract):
     parameters: dict[str, Any] = {}
     units: str | None = None
     figures: dict[str, Any] = {}
+    checks: list[Check] = []
     warnings: list[str] = []
     inputs: dict[str, str] = {}
     made: Made | None = None
@@ -145,59 +173,24 @@ class Record(Contract):
         self.write(record_path(output))
 
 
-class ConvertedImage(Contract):
-    """The sidecar of a converted image, as far as sorting the images into runs needs it; the rest of its BIDS keys stay as they are.
-
-    Part is mag, phase, real, imag or fieldmap (of the scanner, in Hz); Series and Content are keyed hashes of the series' UID and of the voxel data.
-    """
-
-    part: str
-    subject: str
-    session: str
-    series: str
-    content: str
-    series_number: int
-    echo_number: int
-    coil: int | None = None
-    shape: list[int]
-    affine: list[list[float]]
-    echo_time_s: float | None = Field(None, alias="EchoTime")
-    echo_time1_s: float | None = Field(None, alias="EchoTime1")
-    echo_time2_s: float | None = Field(None, alias="EchoTime2")
-    repetition_time_s: float | None = Field(None, alias="RepetitionTime")
-    flip_angle_deg: float | None = Field(None, alias="FlipAngle")
-    protocol_name: str | None = None
-    manufacturer: str | None = None
-    image_type: list[str] = []
-    scanning_sequence: str | list[str] | None = None
+def within(value: float | None, limits: tuple[float | None, float | None]) -> bool:
+    """Whether a figure is a number and lies from … to."""
+    return value is not None and (limits[0] is None or value >= limits[0]) and (limits[1] is None or value <= limits[1])
 
 
-class Aside(Contract):
-    """What was found and is not processed, and why."""
-
-    name: str
-    reason: str
+def worst(checks: list[Check]) -> str:
+    """The worst verdict: pass, warn or fail."""
+    return max((check.verdict for check in checks), key=VERDICTS.index, default="pass")
 
 
-class Conversion(Contract):
-    """convert.json: what was set aside in one folder, and how it was converted."""
-
-    aside: list[Aside] = []
-    made: Made = Field(default_factory=Made)
-
-
-class Run(Contract):
-    """The images of one run."""
-
-    id: str
-    files: list[str]
+def told(checks: list[Check]) -> list[str]:
+    """One sentence for each check that did not pass, the worst first."""
+    bad = [check for check in checks if check.verdict != "pass"]
+    return [check.told for check in sorted(bad, key=lambda check: -VERDICTS.index(check.verdict))]
 
 
-class Runs(Contract):
-    """runs.json: the runs that were found among the converted series, and what belongs to none."""
-
-    runs: list[Run] = []
-    aside: list[Aside] = []
+def _number(value: float | None) -> str:
+    return "nan" if value is None else f"{value:.3g}"
 
 
 def record_path(output: Path) -> Path:

@@ -1,17 +1,20 @@
 """What a file was made from and by: content of the inputs, code of the stage, kind of machine. Equal answers make equal bytes.
 
 Sums of floating-point numbers depend on the instructions of the processor, the C library and the number of threads; times, paths and
-names of machines change nothing and are in none of it.
+names of machines change nothing and are in no published file but the report.
 """
 
 import hashlib
 import os
 import platform
+import resource
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 
+STARTED = time.monotonic()
 BIN = Path(__file__).resolve().parent.parent.parent
 INSTRUCTIONS = ("AVX512_SPR", "AVX512_ICL", "AVX512_SKX", "AVX2", "SSE42", "SVE", "ASIMD")  # the widest of each kind first
 
@@ -62,6 +65,15 @@ def host() -> dict[str, str | int]:
     torch = sys.modules.get("torch")
     gpu = torch is not None and torch.cuda.is_initialized()
     return found | ({"Gpu": torch.cuda.get_device_name()} if gpu else {})
+
+
+def cost() -> dict[str, float]:
+    """What this process has taken until now: seconds by the clock and of processors, and the most memory that it held, in GiB."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    found = {"Seconds": time.monotonic() - STARTED, "CpuSeconds": used.ru_utime + used.ru_stime, "PeakMemoryGib": used.ru_maxrss / 2**20}
+    if "Gpu" in host():
+        found["PeakGpuMemoryGib"] = sys.modules["torch"].cuda.max_memory_allocated() / 2**30
+    return {name: round(value, 3) for name, value in found.items()}
 
 
 def _features() -> dict[str, bool]:

@@ -1,8 +1,9 @@
 """The one place of the gate's thresholds, and what a crossed one says."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-VERDICTS = ("pass", "warn", "fail")
+from chiflow.core.contracts import Check, told, worst
+
 POLICIES = {"stop": lambda last: True, "fallback": lambda last: last, "warn": lambda last: False}  # whether a verdict of fail ends the run
 
 
@@ -15,10 +16,10 @@ class Criterion:
     meaning: str
     less_is_worse: bool = False
 
-    def verdict(self, value: float) -> str:
-        """pass, warn or fail; what is not a number fails."""
-        worse = (lambda limit: value < limit) if self.less_is_worse else (lambda limit: value > limit)
-        return "fail" if not value == value or worse(self.fail) else "warn" if worse(self.warn) else "pass"
+    def check(self, name: str, value: float) -> Check:
+        """A figure beside the thresholds."""
+        limits = [(limit, None) if self.less_is_worse else (None, limit) for limit in (self.warn, self.fail)]
+        return Check(name=name, value=value, good=limits[0], fair=limits[1], advice=self.meaning)
 
 
 CRITERIA = {
@@ -35,26 +36,21 @@ CRITERIA = {
 
 @dataclass(frozen=True)
 class Judgement:
-    """verdict (pass, warn or fail) and one sentence for each figure that did not pass."""
+    """Every figure beside its thresholds."""
 
-    verdict: str
-    reasons: list[str] = field(default_factory=list)
+    checks: list[Check]
+
+    @property
+    def verdict(self) -> str:
+        """The worst of all: pass, warn or fail."""
+        return worst(self.checks)
+
+    @property
+    def reasons(self) -> list[str]:
+        """One sentence for each figure that did not pass, the worst first."""
+        return told(self.checks)
 
 
 def judge(figures: dict[str, float]) -> Judgement:
-    """The worst verdict over all figures, with the reasons, the worst first."""
-    found = [(CRITERIA[name].verdict(value), name, value) for name, value in figures.items() if name in CRITERIA]
-    bad = sorted((entry for entry in found if entry[0] != "pass"), key=lambda entry: -VERDICTS.index(entry[0]))
-    return Judgement(bad[0][0] if bad else "pass", [_reason(verdict, name, value) for verdict, name, value in bad])
-
-
-def _reason(verdict: str, name: str, value: float) -> str:
-    criterion = CRITERIA[name]
-    side = "below" if criterion.less_is_worse else "above"
-    limit = criterion.fail if verdict == "fail" else criterion.warn
-    return f"{name} {value:.3g} is {side} {limit:g}: {criterion.meaning}"
-
-
-def thresholds() -> dict[str, dict[str, float]]:
-    """Warn and Fail of every figure, for the record."""
-    return {name: {"Warn": criterion.warn, "Fail": criterion.fail} for name, criterion in CRITERIA.items()}
+    """Each figure that has a criterion."""
+    return Judgement([CRITERIA[name].check(name, value) for name, value in figures.items() if name in CRITERIA])

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import torch
 
+from chiflow.core.contracts import Check, worst
 from chiflow.core.dipole import DipoleOperator
 from chiflow.core.geometry import Geometry
 from chiflow.core.progress import progress
 from chiflow.core.weights import load_weights
 from chiflow.invert.fansi import fansi
-from chiflow.invert.guard import figures_after, figures_before, verdict
+from chiflow.invert.guard import checks, figures_after, figures_before
 from chiflow.invert.prepared import Prepared, prepared, turned
 from chiflow.invert.result import Susceptibility
 from chiflow.invert.unrolled import Solution, Unrolled
@@ -42,20 +43,17 @@ def net(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: tor
     network, card = loaded(weights, field.device)
     start = prepared(field, mask, geometry, weight, sigma_ppm, magnitude, least_sigma_ppm)
     figures = figures_before(start, sigma_ppm)
-    before = verdict(figures, card["Ranges"])
-    fallback = lambda reasons: fallen_back(fansi(field, mask, geometry, weight, sigma_ppm, magnitude), reasons)
-    if guard and before.reasons:
-        return fallback(before.reasons)
+    fallback = lambda found: fallen_back(fansi(field, mask, geometry, weight, sigma_ppm, magnitude), found)
+    if guard and worst(before := checks(figures, card["Ranges"])) == "fail":
+        return fallback(before)
     chi, u, harmonic = ensemble(network, start)
-    figures |= figures_after(chi, start.field - harmonic - DipoleOperator(geometry, device=field.device).forward(chi), start)
-    after = verdict(figures, card["Ranges"], int(mask.sum()))
-    if guard and after.reasons:
-        return fallback(after.reasons)
+    figures |= figures_after(start.field - harmonic - DipoleOperator(geometry, device=field.device).forward(chi), start)
+    if guard and worst(after := checks(figures, card["Ranges"])) == "fail":
+        return fallback(after)
     scale = start.rms_ppm
-    parameters = {"Weights": weights.name, "Sha256": card["Sha256"], "Members": len(MEMBERS), "Guided": magnitude is not None, "SigmaPpm": start.sigma * scale}
-    parameters |= {"OutOfRange": [*after.warnings, *after.reasons], "Figures": {name: float(f"{value:.4g}") for name, value in figures.items()}}
+    parameters = {"Weights": weights.name, "Sha256": card["Sha256"], "BeginsFrom": "gtv", "Members": len(MEMBERS), "Guided": magnitude is not None, "SigmaPpm": start.sigma * scale}
     uncertainty = card["Calibration"][KINDS[start.closed]] * u / QUANTILE_OF_NORMAL * scale
-    return Susceptibility(chi * scale, parameters, (start.harmonic + harmonic) * scale, uncertainty, after.warnings if guard else [])
+    return Susceptibility(chi * scale, parameters, (start.harmonic + harmonic) * scale, uncertainty, checks=after if guard else [], start=start.start * scale)
 
 
 @lru_cache(maxsize=2)
@@ -81,7 +79,9 @@ def turned_back(solution: Solution, flips: tuple[int, ...], sign: float) -> Solu
     return Solution([], sign * solution.chi.flip(flips), solution.u.flip(flips), sign * solution.harmonic.flip(flips))
 
 
-def fallen_back(found: Susceptibility, reasons: list[str]) -> Susceptibility:
-    """What FANSI found, with the reasons that it did the work."""
+def fallen_back(found: Susceptibility, judged: list[Check]) -> Susceptibility:
+    """What FANSI found; figures that failed say why the network is not used, and are no fault of this map."""
+    reasons = [check.told for check in judged if check.verdict == "fail"]
+    lowered = [check.model_copy(update={"verdict": "warn"} if check.verdict == "fail" else {}) for check in judged]
     message = f"the network is not used, FANSI takes over: {'; '.join(reasons)}"
-    return Susceptibility(found.chi, found.parameters | {"Fallback": "fansi", "OutOfRange": reasons}, found.background, None, [message])
+    return Susceptibility(found.chi, found.parameters | {"Fallback": "fansi"}, found.background, None, [message], lowered)

@@ -8,6 +8,7 @@ Reference: Liu 2018 (10.1002/mrm.26946).
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from scipy.ndimage import binary_erosion, gaussian_filter, label
 
 from chiflow.core.errors import ChiflowError
 from chiflow.core.field_input import FieldInput
+from chiflow.core.labels import label_names, label_number, labels_on
 from chiflow.core.nifti import Image
 
 REFERENCES = ("mask", "csf")
@@ -33,13 +35,17 @@ class Region:
     name: str
 
 
-def given_region(image: Image, number: int | None, local: FieldInput) -> Region:
-    """The part of the mask that a mask image, or the label with a number, covers. Raises ChiflowError when there is none."""
-    covered = image.data > 0 if number is None else image.data == number
-    voxels = local.part(covered) & local.mask
+def given_region(path: Path, wanted: str, names: Path | None, local: FieldInput) -> Region:
+    """The part of the mask that a mask image, or one label of it (a number, or a name of a table of names), covers; resampled where its grid differs.
+
+    Raises ChiflowError when there is none.
+    """
+    labels, resampled = labels_on(path, local.image)
+    number = label_number(wanted, label_names(names) if names else {}, names or path) if wanted else None
+    voxels = local.part(labels > 0 if number is None else labels == number) & local.mask
     if not voxels.any():
-        raise ChiflowError(f"{image.path}: {'the region' if number is None else f'label {number}'} has no voxel in the mask")
-    return Region(voxels, image.path.name if number is None else f"label {number} of {image.path.name}")
+        raise ChiflowError(f"{path}: {'the region' if number is None else f'label {wanted}'} has no voxel in the mask")
+    return Region(voxels, f"{'' if number is None else f'label {wanted} of '}{path.name}{', resampled' if resampled else ''}")
 
 
 def named_region(name: str, magnitude: Image | None, local: FieldInput, echo_times_s: list[float]) -> Region:

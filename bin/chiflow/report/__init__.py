@@ -8,16 +8,19 @@ import jinja2
 import numpy as np
 
 import chiflow
-from chiflow.core.bids import entities, require_run_id
+from chiflow.core.bids import run_folder
 from chiflow.core.contracts import Acquisition, Record, record_path
 from chiflow.core.errors import ChiflowError
 from chiflow.core.nifti import Image, load, require_same_grid, upright, write_bytes
+from chiflow.core.summary import REGIONS
 from chiflow.report.consensus import checklist, methods_text
 from chiflow.report.drawing import histogram, mosaic, three_planes
-from chiflow.report.panels import OUTLINED, PANELS, Panel
-from chiflow.report.verdicts import COLOURS, gate_lines, other_lines, overall
+from chiflow.report.panels import DIFFERENCE, OUTLINED, PANELS, Panel
+from chiflow.report.regions import SHOWN, region_rows, write_regions
+from chiflow.report.summary import summary_of
+from chiflow.report.verdicts import COLOURS, lines_of, overall
 
-RECORDS = ("combined", "unwrapped", "field", "mask", "gate", "local", "chi", "r2star", "swi")
+RECORDS = ("combined", "unwrapped", "field", "mask", "gate", "local", "chi", "r2star", "swi", "regions")
 HEADLINES = {
     "pass": "Everything that is checked is as it should be.",
     "warn": "The maps were made, but something is unusual. Look at the amber lines before you use them.",
@@ -25,30 +28,34 @@ HEADLINES = {
 }
 
 
-def write_page(maps: Path, acquisition: Acquisition, out: Path) -> tuple[Path, Path]:
-    """Write sub-*/[ses-*/]<id>_qsm.html and <id>_desc-methods_qsm.md below `out`; returns both.
+def write_page(maps: Path, acquisition: Acquisition, out: Path) -> list[Path]:
+    """Write <id>_qsm.html, <id>_desc-methods_qsm.md, <id>_qsm.json, and the table of regions when there is one, into the folder of the run below `out`.
 
-    Raises ChiflowError when the run's id is not a BIDS one, a record is missing, or a map lies on another grid than chi.nii.
+    Returns them in this order. Raises ChiflowError when the run's id is not a BIDS one, a record is missing, or a map lies on another grid than chi.nii.
     """
     run = acquisition.id or ""
-    require_run_id(run)
+    folder = run_folder(run)
     stages = stages_of(maps)
-    named = entities(run)
-    folder = out / f"sub-{named['sub']}" / (f"ses-{named['ses']}" if "ses" in named else "")
-    lines = [*gate_lines(stages["gate"]), *other_lines(stages, acquisition.warnings)]
+    lines = lines_of(stages, acquisition.warnings)
     methods = methods_text(acquisition, stages, chiflow.__version__)
-    context = {
+    table = maps / "regions.tsv"
+    page = rendered({
         "run": run, "version": chiflow.__version__, "lines": lines, "colour": COLOURS[overall(lines)], "headline": HEADLINES[overall(lines)],
         "figures": figures_of(maps), "checklist": checklist(acquisition, stages), "methods": methods, "stages": stages.values(),
         "acquisition": acquisition.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"made", "converted", "sources", "warnings"}),
-        "sources": acquisition.sources,
-    }
-    template = resources.files(__package__).joinpath("page.html").read_text(encoding="utf8")
-    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(template).render(context)
-    written = folder / f"{run}_qsm.html", folder / f"{run}_desc-methods_qsm.md"
+        "sources": acquisition.sources, "regions": region_rows(table) if table.is_file() else [], "shown": SHOWN, "root": "../" * (folder.count("/") + 1),
+    })
+    written = [out / folder / f"{run}{ending}" for ending in ("_qsm.html", "_desc-methods_qsm.md", "_qsm.json")]
     for path, text in zip(written, (page, f"{methods}\n")):
         write_bytes(path, text.encode())
-    return written
+    summary_of(run, f"{folder}/{run}_qsm.html", stages, lines).write(written[-1])
+    return written + (write_regions(table, out / folder / f"{run}{REGIONS}") if table.is_file() else [])
+
+
+def rendered(context: dict) -> str:
+    """The page."""
+    template = resources.files(__package__).joinpath("page.html").read_text(encoding="utf8")
+    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(template).render(context)
 
 
 def stages_of(maps: Path) -> dict[str, Record]:
@@ -69,11 +76,20 @@ def figures_of(maps: Path) -> list[dict]:
     relied = upright(load_mask_of(maps, "mask.nii", chi))
     figures = []
     for panel in PANELS:
-        if (maps / panel.key).is_file():
-            image = load(maps / panel.key)
-            require_same_grid(image, chi)
+        image = volume_of(maps, panel.key, chi)
+        if image:
             figures.append(figure_of(panel, upright(image), inside.data > 0, relied.data > 0))
     return figures
+
+
+def volume_of(maps: Path, name: str, chi: Image) -> Image | None:
+    """A map of the run on the grid of χ, or what χ differs by from the map that the network began from; None when the run has none."""
+    path = maps / ("start.nii" if name == DIFFERENCE else name)
+    if not path.is_file():
+        return None
+    image = load(path)
+    require_same_grid(image, chi)
+    return Image(chi.data - image.data, chi.affine, path) if name == DIFFERENCE else image
 
 
 def load_mask_of(maps: Path, name: str, chi: Image) -> Image:

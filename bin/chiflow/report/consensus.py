@@ -7,6 +7,7 @@ from chiflow.core.contracts import Acquisition, Record
 SHARP_OR_PDF = ("vsharp", "resharp", "ismv", "pdf")
 SPARSE = ("fansi", "gtv", "tv", "medi", "rts", "hdqsm", "tfi")
 LARGEST_VOXEL_MM = 1.05  # 1 mm, and what scanners round
+BESIDE = ", which is outside the recommendation; guided total variation, which it begins from, is beside it (desc-iterative_Chimap)"
 NAMES = {  # of methods, with their papers
     "mcpc-3d-s": "MCPC-3D-S (10.1002/mrm.26963)",
     "tree": "an exact spanning tree with ROMEO weights (10.1002/mrm.28563)",
@@ -54,7 +55,7 @@ def checklist(acquisition: Acquisition, stages: dict[str, Record]) -> list[Item]
     kind, voxel = facts.get("MRAcquisitionType"), facts.get("VoxelSize")
     readout, least = stages["combine"].figures.get("Readout"), stages["mask"].parameters.get("LeastQuality", 0)
     background = stages["background"].method if "background" in stages else None
-    spread = inversion.figures.get("WholeMaskSdPpm")
+    spread, began = inversion.figures.get("WholeMaskSdPpm"), "BeginsFrom" in inversion.parameters
     return [
         Item("3D acquisition", _state(kind, kind == "3D"), f"{kind or 'MRAcquisitionType is not in the sidecars'}"),
         Item("monopolar readout, or bipolar and corrected", _state(readout, readout in ("monopolar", "bipolar")), f"{readout or 'cannot be told from fewer than three echoes'}"),
@@ -65,7 +66,7 @@ def checklist(acquisition: Acquisition, stages: dict[str, Record]) -> list[Item]
         Item("echoes combined before background removal", _state(1, len(times) > 1), _named(stages["fieldmap"].method) if len(times) > 1 else "a single echo"),
         Item("brain mask with phase quality", _state(1, least > 0), f"{_named(stages['mask'].method)}, quality of {least:g} or more"),
         Item("background removal of the SHARP or PDF kind", _state(1, background in SHARP_OR_PDF), _named(background) if background else "none: the total field was inverted"),
-        Item("inversion with a sparsity-based regularisation", _state(1, inversion.method in SPARSE), _named(inversion.method)),
+        Item("inversion with a sparsity-based regularisation", _state(1, began or inversion.method in SPARSE), f"{_named(inversion.method)}{BESIDE if began else ''}"),
         Item("susceptibility relative to a stated reference", _state(inversion.parameters.get("Reference"), True), f"{inversion.parameters.get('Reference')}"),
         Item("mean ± SD of the whole brain", _state(spread, True), "unknown" if spread is None else f"0 ± {spread:.4f} ppm when referenced to it"),
     ]

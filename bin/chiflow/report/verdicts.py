@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 
-from chiflow.core.contracts import Record
+from chiflow.core.contracts import VERDICTS, Check, Record
 
 COLOURS = {"pass": "green", "warn": "amber", "fail": "red"}
 
 
 @dataclass(frozen=True)
 class Line:
-    """One figure that was judged; advice is empty when there is nothing to do."""
+    """One figure that was judged, or a warning without a figure; advice is empty when there is nothing to do."""
 
+    stage: str
     name: str
     verdict: str
     figure: str
@@ -22,25 +23,39 @@ class Line:
         """green, amber or red."""
         return COLOURS[self.verdict]
 
-
-def gate_lines(gate: Record) -> list[Line]:
-    """A line for each criterion that the gate could judge (a single echo lacks some), from its record."""
-    lines = []
-    for name, limits in ((name, limits) for name, limits in gate.parameters.items() if name in gate.figures):
-        value, warn, fail = gate.figures[name], limits["Warn"], limits["Fail"]
-        side, sign = ("below", -1) if fail < warn else ("above", 1)
-        verdict = "fail" if sign * value > sign * fail else "warn" if sign * value > sign * warn else "pass"
-        advice = next((text.split(": ", 1)[1] for text in gate.warnings if text.startswith(f"{name} ")), "")
-        lines.append(Line(name, verdict, f"{value:.3g}", f"amber {side} {warn:g}, red {side} {fail:g}", advice))
-    return lines
+    @property
+    def told(self) -> str:
+        """The line as one sentence."""
+        figure = f"{self.name} {self.figure} ({self.thresholds}): " if self.name else ""
+        return f"{self.stage}: {figure}{self.advice}"
 
 
-def other_lines(stages: dict[str, Record], warnings: list[str]) -> list[Line]:
-    """A line for each warning of a stage other than the gate, and of the acquisition."""
-    found = [("acquisition", text) for text in warnings] + [(stage, text) for stage, record in stages.items() if stage != "gate" for text in record.warnings]
-    return [Line(stage, "warn", "", "", text) for stage, text in found]
+def lines_of(stages: dict[str, Record], warnings: list[str]) -> list[Line]:
+    """A line for each check of each stage, then for each warning of a stage, and of the acquisition, that no check has told."""
+    judged = [line_of(stage, check) for stage, record in stages.items() for check in record.checks]
+    told = [("acquisition", text) for text in warnings]
+    told += [(stage, text) for stage, record in stages.items() for text in record.warnings if text not in [check.told for check in record.checks]]
+    return judged + [Line(stage, "", "warn", "", "", text) for stage, text in told]
+
+
+def line_of(stage: str, check: Check) -> Line:
+    """A check as the page says it."""
+    figure = "not a number" if check.value is None else f"{check.value:.3g}"
+    return Line(stage, check.name, check.verdict, figure, thresholds(check), check.advice)
+
+
+def thresholds(check: Check) -> str:
+    """From where on a figure is amber, and red when it can be."""
+    parts = []
+    for side, end in (("below", 0), ("above", 1)):
+        good, fair = check.good[end], check.fair[end]
+        if good is not None and fair != good:
+            parts.append(f"amber {side} {good:.3g}")
+        if fair is not None:
+            parts.append(f"red {side} {fair:.3g}")
+    return ", ".join(parts)
 
 
 def overall(lines: list[Line]) -> str:
     """The worst of the verdicts."""
-    return max((line.verdict for line in lines), key=list(COLOURS).index, default="pass")
+    return max((line.verdict for line in lines), key=VERDICTS.index, default="pass")

@@ -15,7 +15,7 @@ from chiflow.train.shards import ATTEMPTS, restored
 
 RESIDUALS = 200  # samples, spread evenly, that are inverted for it
 EXTREMES = ("SmallestVoxelMm", "LargestVoxelMm", "MeanVoxelMm", "VoxelAnisotropy")
-NOT_A_RANGE = ("ZeroShare", "Skew")  # figures with a bound of their own
+NOT_A_RANGE = ("ZeroShare",)  # has a bound of its own
 
 
 def ranges(shards: list[tuple[int, list[dict]]], seed: int, heads: int, first_whole: int, network: Unrolled) -> dict[str, list[float]]:
@@ -46,7 +46,7 @@ def figures(content: dict, recipe: Recipe, network: Unrolled | None) -> dict[str
     if network is not None:
         solution = network(start)
         predicted = DipoleOperator(start.geometry, device=start.field.device).forward(solution.chi)
-        found |= figures_after(solution.chi, start.field - solution.harmonic - predicted, start)
+        found |= figures_after(start.field - solution.harmonic - predicted, start)
     return found
 
 

@@ -1,0 +1,46 @@
+// Images of the user's own that go with runs: brain masks, reference regions, labels. The name says which run: sub-<label>[_…]_mask.nii.gz.
+
+include { filesBelow ; stopOn } from './folders'
+
+// Images of a kind (mask, dseg) below a folder, and the tables of label names beside and above them.
+def givenIn(parameter, name, kind) {
+    def folder = file(name, glob: false)
+    def found = folder.isDirectory() ? filesBelow(folder) : []
+    def images = found.findAll { path -> path.name.matches("sub-[\\w-]+_${kind}[.]nii([.]gz)?") && !path.name.contains('_space-MNI') }
+    if (!images) {
+        stopOn(["--${parameter}: there is no folder of that name with files sub-<label>[_…]_${kind}.nii or .nii.gz"])
+    }
+    return images + found.findAll { path -> path.name.matches("([\\w-]+_)?${kind}[.]tsv") }
+}
+
+// What was given for a run: the image whose name shares most with the run's id, and the table of names that says most of it; or nothing.
+def givenFor(given, id) {
+    def (tables, images) = given.split { path -> path.name.endsWith('.tsv') }
+    def fitting = images.findAll { path -> id == runOf(path) || id.startsWith("${runOf(path)}_") }
+    if (!fitting) {
+        return []
+    }
+    def image = fitting.max { path -> runOf(path).size() }
+    def parts = entitiesOf(image)
+    def naming = tables.findAll { path -> image.startsWith(path.parent) && parts.containsAll(entitiesOf(path)) }
+    return [image] + (naming ? [naming.max { path -> entitiesOf(path).size() }] : [])
+}
+
+def entitiesOf(path) {
+    return path.name.replaceAll(/\.(nii|nii\.gz|tsv)$/, '').tokenize('_').findAll { part -> part.contains('-') }
+}
+
+def runOf(path) {
+    return entitiesOf(path).findAll { part -> !(part ==~ /(desc|label|seg|space|res)-.*/) }.join('_')
+}
+
+// What the user gave, by its purpose. A reference label is one of the segmentations.
+def givenBy(options) {
+    def labels = options.segmentations ? givenIn('segmentations', options.segmentations, 'dseg') : []
+    if (options.reference_label) {
+        stopOn(labels ? [] : ['--reference_label: is a label of --segmentations, which is missing'])
+        stopOn(options.references ? ['--reference_label: --references gives regions already, name one of the two'] : [])
+    }
+    def regions = options.references ? givenIn('references', options.references, 'mask') : []
+    return [masks: options.masks ? givenIn('masks', options.masks, 'mask') : [], labels: labels, references: options.reference_label ? labels : regions]
+}
