@@ -15,7 +15,7 @@ from chiflow.invert import INVERSIONS, TOTAL_FIELD_INVERSIONS
 from chiflow.invert.gtv import gtv
 from chiflow.invert.judge import judged
 from chiflow.invert.net import WEIGHTS, net
-from chiflow.invert.reference import REFERENCES, given_region, named_region
+from chiflow.invert.reference import REFERENCES, given_region, named_region, unlabelled
 from chiflow.invert.remainder import with_remainder
 
 METHODS_HELP = f"One of: {', '.join(INVERSIONS)}; of the total field, without background removal: {', '.join(TOTAL_FIELD_INVERSIONS)}."
@@ -50,8 +50,7 @@ def main(
     invert = choose(INVERSIONS | TOTAL_FIELD_INVERSIONS, method, "inversion")
     local = load_field(field, mask, noise, acquisition, field_unit, select_device(device), noise_unit=noise_unit or field_unit)
     echoes = load_like(magnitude, local.image, dimensions=(3, 4)) if magnitude else None
-    region = given_region(reference_region, reference_label, reference_names, local) if reference_region else None
-    region = region or named_region(reference, echoes, local, Acquisition.read(acquisition).echo_times_s)
+    region = given_region(reference_region, reference_label, reference_names, local) or named_region(reference, echoes, local, Acquisition.read(acquisition).echo_times_s)
     edges = local.part(np.sqrt((echoes.data.reshape(*local.image.data.shape, -1) ** 2).sum(axis=3))) if echoes else None
     weight, sigma, least = with_remainder(*local.known) if remainder and method not in TOTAL_FIELD_INVERSIONS else (local.weight, local.sigma_ppm, 0.0)
     options = {gtv: {"least_sigma_ppm": least}, net: {"least_sigma_ppm": least, "weights": weights}}.get(invert, {})
@@ -62,8 +61,7 @@ def main(
             save(path, local.whole(volume), local.image)
     record = Record(stage="invert", method=method, parameters=result.parameters, units="ppm", figures=result.figures, checks=result.checks)
     record.inputs = digests(reference_region, reference_names, *(card_and_weights(weights) if invert is net else []))
-    unlabelled = [f"no label image for this run: χ is relative to the {region.name}"] if reference_label and not reference_region else []
-    record.warnings = [warn(message) for message in [*unlabelled, *found.warnings, *told(result.checks)]]
+    record.warnings = [warn(message) for message in [*unlabelled(reference_label, region), *found.warnings, *told(result.checks)]]
     record.write_beside(out)
 
 

@@ -43,7 +43,7 @@ def rows_of(summaries: list[Summary], failed: list[list[str]]) -> list[Summary]:
 def page_text(rows: list[Summary], spreads: dict[str, Spread]) -> str:
     """The page."""
     shown = {name: figure for name, figure in FIGURES.items() if spreads[name].count}
-    strips = {name: strip([(row.figures[name], row.verdict) for row in rows if name in row.figures], f"{name}: {FIGURES[name].text}") for name in shown}
+    strips = {name: strip([(row.figures[name], row.verdict) for row in rows if name in row.figures], spreads[name], f"{name}: {FIGURES[name].text}") for name in shown}
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in reversed(VERDICTS)}
     template = resources.files(__package__).joinpath("page.html").read_text(encoding="utf8")
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(template)

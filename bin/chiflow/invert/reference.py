@@ -29,23 +29,31 @@ SMOOTH_MM = 1.5
 
 @dataclass(frozen=True)
 class Region:
-    """A region (X, Y, Z) bool of the box of a field and what to call it."""
+    """A region (X, Y, Z) bool of the box of a field, what to call it, and whether it is the user's own."""
 
     voxels: torch.Tensor
     name: str
+    given: bool = False
 
 
-def given_region(path: Path, wanted: str, names: Path | None, local: FieldInput) -> Region:
+def given_region(path: Path | None, wanted: str, names: Path | None, local: FieldInput) -> Region | None:
     """The part of the mask that a mask image, or one label of it (a number, or a name of a table of names), covers; resampled where its grid differs.
 
-    Raises ChiflowError when there is none.
+    None without an image. Raises ChiflowError when the image covers nothing.
     """
+    if path is None:
+        return None
     labels, resampled = labels_on(path, local.image)
     number = label_number(wanted, label_names(names) if names else {}, names or path) if wanted else None
     voxels = local.part(labels > 0 if number is None else labels == number) & local.mask
     if not voxels.any():
         raise ChiflowError(f"{path}: {'the region' if number is None else f'label {wanted}'} has no voxel in the mask")
-    return Region(voxels, f"{'' if number is None else f'label {wanted} of '}{path.name}{', resampled' if resampled else ''}")
+    return Region(voxels, f"{'' if number is None else f'label {wanted} of '}{path.name}{', resampled' if resampled else ''}", True)
+
+
+def unlabelled(wanted: str, region: Region) -> list[str]:
+    """What to say when a label is the reference, and the run has no labels."""
+    return [f"no label image for this run: χ is relative to the {region.name}"] if wanted and not region.given else []
 
 
 def named_region(name: str, magnitude: Image | None, local: FieldInput, echo_times_s: list[float]) -> Region:
