@@ -52,7 +52,7 @@ workflow SUSCEPTIBILITY {
     ch_needed = COMBINE.out.files.join(FIELDS.out.files).join(ch_chi)
     ch_maps = [SOURCE.out.local, RELAX.out.files, SWI.out.files].inject(ch_needed) { joined, stage -> joined.join(stage, remainder: true).filter { parts -> parts[1] } }
         .map { parts -> [parts[0], parts.tail().flatten().findAll()] }
-    RESULTS(ch_acquisition, ch_maps, given.labels, facts, ch_runs.map { parts -> parts[0].id }, info.resolve('trace.txt'))
+    RESULTS(ch_acquisition, ch_maps, given.labels, options.dicom, facts, ch_runs.map { parts -> parts[0].id }, info.resolve('trace.txt'))
     if (options.lean) {
         def folder = workDirectory()
         emptyAfter(ch_runs, INTAKE.out.scan, folder)

@@ -3,6 +3,7 @@
 include { REGIONS } from './regions'
 include { PUBLISH } from './publish'
 include { REPORT } from './report'
+include { EXPORT } from './export'
 include { COHORT } from './cohort'
 include { codeOf } from './code'
 include { givenFor } from './given'
@@ -13,6 +14,7 @@ workflow RESULTS {
     ch_acquisition
     ch_maps // [meta, files]
     labels // the user's label images
+    dicom // whether χ is wanted as DICOM, too
     facts // JSON of what is known of the pipeline
     ch_started // names of all runs
     trace // the engine's table of tasks
@@ -28,10 +30,13 @@ workflow RESULTS {
     ch_all = ch_given.plain.map { meta, files, _given -> [meta, files] }.mix(ch_labelled)
     PUBLISH(ch_acquisition.join(ch_all), facts, codeOf('publish'))
     REPORT(ch_acquisition.join(ch_all), codeOf('report'))
+    ch_chi = ch_maps.filter { _parts -> dicom }.map { meta, files -> [meta, files.find { path -> path.name == 'chi.nii' }] }
+    EXPORT(ch_acquisition.join(ch_chi), codeOf('export'))
 
-    done = PUBLISH.out.done.map { meta -> [meta, true] }.join(REPORT.out.done.map { meta -> [meta, true] })
+    ch_finished = [PUBLISH.out.done, REPORT.out.done] + (dicom ? [EXPORT.out.done] : [])
+    done = ch_finished.collect { ch -> ch.map { meta -> [meta, true] } }.inject { joined, ch -> joined.join(ch) }
     ch_missing = ch_started.toList().map { names -> [names] }.combine(done.map { parts -> parts[0].id }.toList().map { names -> [names] })
-    COHORT(REPORT.out.summary.toSortedList { path -> path.name }, ch_missing.map { started, finished -> failuresOf(trace, started - finished) }, codeOf('cohort'))
+    COHORT(REPORT.out.summary.flatten().toSortedList { path -> path.name }, ch_missing.map { started, finished -> failuresOf(trace, started - finished) }, codeOf('cohort'))
 
     description = PUBLISH.out.description
     records = REGIONS.out.files.map { _meta, files -> files }

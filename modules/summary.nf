@@ -47,14 +47,12 @@ def writeVerdicts(folder, rows) {
     writeTable(folder.resolve('gate.tsv'), ['run', 'attempt', 'unwrapping', 'verdict', 'reasons', 'figures'], rows)
 }
 
-// One line for each run that is done and whose field map was warned about, or came from another unwrapping than the first.
-def verdictLines(folder, done) {
+// One line for each run that is done and not green, or whose field map came from another unwrapping than the first.
+def verdictLines(folder, cohort, done) {
     def byRun = readTable(folder.resolve('gate.tsv')).findAll { row -> row.run in done }.groupBy { row -> row.run }
-    return byRun.collectMany { run, rows ->
-        def kept = rows[-1]
-        def fell = rows.init().collect { row -> "fell back: ${run}: ${kept.unwrapping} after ${row.unwrapping}: ${row.reasons}" }
-        return fell + (kept.verdict == 'pass' ? [] : ["warned: ${run}: ${kept.reasons}"])
-    }
+    def fell = byRun.collectMany { run, rows -> rows.init().collect { row -> "fell back: ${run}: ${rows[-1].unwrapping} after ${row.unwrapping}: ${row.reasons}" } }
+    def bad = cohort.findAll { row -> row.verdict != 'pass' && row.run in done }
+    return bad.collect { row -> "${row.verdict == 'fail' ? 'red' : 'amber'}: ${row.run}: ${row.reasons}" } + fell
 }
 
 def readTable(path) {
@@ -91,25 +89,31 @@ def reasonOf(row) {
     def ofScheduler = lines.find { line -> line =~ /exceeded .*memory|TIME LIMIT|CANCELLED/ }
     def reason = told ? told[-1] - 'error: ' : ofScheduler ?: (lines ? lines[-1] : 'no message')
     def status = row.exit in ['0', '1', '2'] ? '' : row.exit ==~ /\d+/ ? "exit status ${row.exit}: " : 'ended from outside: '
-    return "${status}${reason}".replaceAll(/\s+/, ' ').take(300)
+    return "${status}${reason}".replaceAll(/\s+/, ' ').take(2000)
 }
 
+// Ten lines at most: how many, which failed, warned or were set aside with the reason, and where to look.
 def summary(folder, outdir) {
     def rows = outcomes(folder.resolve('trace.txt'))
     writeTable(folder.resolve('runs.tsv'), ['run', 'status', 'stage', 'reason'], rows)
     def aside = readTable(folder.resolve('set_aside.tsv'))
     def (done, failed) = rows.split { row -> row[1] == 'done' }
-    def lines = ["${done.size()} ${done.size() == 1 ? 'run' : 'runs'} done, ${failed.size()} failed, ${aside.size()} series set aside"]
-    lines += shortened(failed.collect { row -> "failed: ${row[0]} in ${row[2]}: ${row[3]}" }, 5, 'runs.tsv')
-    lines += shortened(verdictLines(folder, done*.first()), 5, 'gate.tsv')
-    lines += shortened(aside.collect { row -> "set aside: ${row.name}: ${row.reason}" }, 5, 'set_aside.tsv')
+    def cohort = readTable(outdir.resolve('cohort.tsv'))
+    def green = cohort.count { row -> row.verdict == 'pass' && row.run in done*.first() }
+    def warned = verdictLines(folder, cohort, done*.first())
+    def head = ["${done.size()} ${done.size() == 1 ? 'run' : 'runs'} done, ${green} of them green, ${failed.size()} failed, ${aside.size()} series set aside".toString()]
+    def lines = shortened(failed.collect { row -> "failed: ${row[0]} in ${row[2]}: ${row[3]}" }, 4, 'runs.tsv')
+    lines += shortened(warned, Math.max(1, 5 - lines.size()), 'gate.tsv')
+    lines += shortened(aside.collect { row -> "set aside: ${row.name}: ${row.reason}" }, Math.max(1, 7 - lines.size()), 'set_aside.tsv')
     if (!folder.resolve('trace.txt').exists()) {
         lines << 'pipeline_info/trace.txt is missing, so nothing is known here about single runs: see .nextflow.log'
     }
+    def page = outdir.resolve('cohort.html').exists() ? ["all runs on one page: ${outdir.resolve('cohort.html').toUriString()}".toString()] : []
     lines << (!failed && done ? "results: ${outdir}" : "results so far: ${outdir}; run again with -resume when the cause is gone")
-    return lines.collect { line -> "chiflow: ${line}" }.join('\n')
+    return (head + lines + page).collect { line -> "chiflow: ${line}" }.join('\n')
 }
 
-def shortened(lines, most, table) {
+def shortened(all, most, table) {
+    def lines = all.collect { line -> line.size() > 300 ? "${line.take(299)}…".toString() : line }
     return lines.size() <= most ? lines : lines.take(most - 1) + ["… and ${lines.size() - most + 1} more in pipeline_info/${table}".toString()]
 }

@@ -18,7 +18,7 @@ from chiflow.core.nifti import load, save, write_bytes
 from chiflow.publish.provenance import provenance
 
 BIDS_VERSION = "1.10.0"
-IGNORED = ("*_qsm.*", "*_provenance.json", "*_swi.*", "*_minIP.*", "cohort*", "pipeline_info")
+IGNORED = ("*_qsm.*", "*_provenance.json", "*_swi.*", "*_minIP.*", "cohort*", "pipeline_info", "dicom")
 README = """Quantitative susceptibility maps
 
 cohort.html is the place to start: all runs with what was judged of them, and a link to the page of each. The maps are in sub-*/[ses-*/]anat, the
