@@ -13,27 +13,6 @@ def givenIn(parameter, name, kind) {
     return images + found.findAll { path -> path.name.matches("([\\w-]+_)?${kind}[.]tsv") }
 }
 
-// What was given for a run: the image whose name shares most with the run's id, and the table of names that says most of it; or nothing.
-def givenFor(given, id) {
-    def (tables, images) = given.split { path -> path.name.endsWith('.tsv') }
-    def fitting = images.findAll { path -> id == runOf(path) || id.startsWith("${runOf(path)}_") }
-    if (!fitting) {
-        return []
-    }
-    def image = fitting.max { path -> runOf(path).size() }
-    def parts = entitiesOf(image)
-    def naming = tables.findAll { path -> image.startsWith(path.parent) && parts.containsAll(entitiesOf(path)) }
-    return [image] + (naming ? [naming.max { path -> entitiesOf(path).size() }] : [])
-}
-
-def entitiesOf(path) {
-    return path.name.replaceAll(/\.(nii|nii\.gz|tsv)$/, '').tokenize('_').findAll { part -> part.contains('-') }
-}
-
-def runOf(path) {
-    return entitiesOf(path).findAll { part -> !(part ==~ /(desc|label|seg|space|res)-.*/) }.join('_')
-}
-
 // What the user gave, by its purpose. A reference label is one of the segmentations.
 def givenBy(options) {
     def labels = options.segmentations ? givenIn('segmentations', options.segmentations, 'dseg') : []

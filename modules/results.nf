@@ -6,8 +6,8 @@ include { REPORT } from './report'
 include { EXPORT } from './export'
 include { COHORT } from './cohort'
 include { codeOf } from './code'
-include { givenFor } from './given'
-include { failuresOf } from './summary'
+include { givenFor } from './options'
+include { failuresOf } from './tasks'
 
 workflow RESULTS {
     take:

@@ -1,6 +1,8 @@
 """The real engine, end to end: what runs, what runs again, what fails and how it is told."""
 
+import csv
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -9,10 +11,11 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from conftest import ROOT, Engine, Run, copy_of_the_pipeline, kill
+from conftest import ROOT, Engine, Run, bids_errors, browser_says, copy_of_the_pipeline, kill
 
 STAGES = ("INTAKE", "COMBINE", "UNWRAP", "FIELDMAP", "MASK", "GATE", "BACKGROUND", "INVERT", "RELAX", "SWI", "PUBLISH", "REPORT")
 BROKEN = "sub-03"
+REGIONS = {7: "white matter", 9: "caudate", 10: "putamen"}  # of the simulated head
 
 
 def all_of(run: str) -> set[tuple[str, str]]:
@@ -203,7 +206,17 @@ def gated(heads, tmp_path_factory) -> Run:
     flipped = next((folder / "bids" / "sub-02").rglob("*echo-2*part-phase*.nii*"))
     image = nibabel.load(flipped)
     nibabel.save(nibabel.Nifti1Image(-np.array(image.get_fdata(dtype=np.float32)), image.affine), flipped)
-    return Engine(project, folder / "launch").run("--input", folder / "bids", out=folder / "out")
+    own = ("--segmentations", labelled(heads, folder / "labels"), "--reference_label", "white matter", "--dicom")
+    return Engine(project, folder / "launch").run("--input", folder / "bids", *own, out=folder / "out")
+
+
+def labelled(heads: Path, folder: Path) -> Path:
+    """Labels for sub-01 on a grid of their own, with names; none for the others."""
+    (folder / "sub-01").mkdir(parents=True)
+    truth = nibabel.load(heads / "truth" / "sub-01" / "labels.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(np.asarray(truth.dataobj, dtype=np.int16), truth.affine).slicer[:, :, 1:], folder / "sub-01" / "sub-01_desc-own_dseg.nii.gz")
+    (folder / "dseg.tsv").write_text("index\tname\n" + "".join(f"{number}\t{name}\n" for number, name in REGIONS.items()), encoding="utf8")
+    return folder
 
 
 def test_what_the_gate_rejects_is_unwrapped_by_the_next_method(gated):
@@ -219,6 +232,39 @@ def test_a_run_that_no_unwrapping_saves_stops_alone_with_what_was_seen(gated):
     (row,) = [row for row in gated.rows("runs.tsv") if row["status"] == "failed"]
     assert (row["run"], row["stage"]) == ("sub-02", "GATE") and "failed the gate: " in row["reason"], row
     assert not list(gated.out.glob("sub-02/**/*_Chimap.nii.gz"))
+
+
+def test_regions_of_the_user_s_labels_and_one_of_them_as_reference(gated):
+    with open(gated.out / "sub-01" / "sub-01_desc-regions_qsm.tsv", encoding="utf8", newline="") as stream:
+        rows = {(row["name"], row["map"]): row for row in csv.DictReader(stream, delimiter="\t")}
+    assert {name for name, _ in rows} >= set(REGIONS.values()) and {kind for _, kind in rows} == {"Chimap", "R2starmap"}
+    assert abs(float(rows["white matter", "Chimap"]["mean"])) < 1e-6 and float(rows["white matter", "R2starmap"]["mean"]) > 10
+    sidecars = {run: json.loads((gated.out / run / "anat" / f"{run}_Chimap.json").read_text()) for run in ("sub-01", "sub-03")}
+    assert sidecars["sub-01"]["Reference"] == "mean of the label white matter of sub-01_desc-own_dseg.nii.gz, resampled"
+    assert sidecars["sub-03"]["Reference"] == "mean of the whole mask" and any("no label image for this run" in warning for warning in sidecars["sub-03"]["Warnings"])
+    assert (gated.out / "cohort_regions.tsv").read_text(encoding="utf8").splitlines()[1].startswith("sub-01\t")
+    activities = json.loads((gated.out / "sub-01" / "anat" / "sub-01_provenance.json").read_text())["Records"]["Activities"]
+    assert "regions" in {activity["Label"] for activity in activities}
+
+
+def test_dicom_is_written_on_request(gated):
+    chi = nibabel.load(gated.out / "sub-01" / "anat" / "sub-01_Chimap.nii.gz")
+    assert len(list((gated.out / "sub-01" / "dicom" / "sub-01_Chimap").glob("*.dcm"))) == chi.shape[2]
+
+
+def test_the_official_validator_finds_no_error_in_what_goes_in_and_what_comes_out(gated, heads, tmp_path_factory):
+    tools = tmp_path_factory.mktemp("validator") / "tools"
+    assert bids_errors(heads / "bids", tools) == []
+    assert bids_errors(gated.out, tools) == []
+
+
+def test_pages_of_real_runs_open_in_a_browser_and_link_to_each_other(gated, tmp_path):
+    pages = [gated.out / "cohort.html", *gated.out.glob("sub-*/*_qsm.html")]
+    assert len(pages) == 3
+    for page in pages:
+        assert "</html>" in browser_says(page, tmp_path)
+        links = re.findall(r'href="([^"#:]+)"', page.read_text(encoding="utf8"))
+        assert links and all((page.parent / link).is_file() for link in links), page
 
 
 def test_a_single_echo_gives_a_map_with_a_warning_and_no_relaxation(gated):

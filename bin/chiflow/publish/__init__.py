@@ -34,7 +34,7 @@ LOCAL_STAGES = (*MASK_STAGES, "local.nii")
 CHI_STAGES = (*LOCAL_STAGES, "chi.nii")
 RELAX_STAGES = ("mask.nii", GATE, "r2star.nii")
 SWI_STAGES = ("combined.nii", "unwrapped.nii", "mask.nii", GATE, "swi.nii")
-ALL_STAGES = (*CHI_STAGES, "r2star.nii", "swi.nii")
+ALL_STAGES = (*CHI_STAGES, "r2star.nii", "swi.nii", "regions.nii")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ FOLLOWS = {
     "invert": ("background", "fieldmap", "mask", "combine"),
     "relax": ("combine", "mask"),
     "swi": ("combine", "unwrap", "mask"),
+    "regions": ("invert", "relax", "mask"),
 }
 
 
