@@ -36,7 +36,7 @@ def main(options: list[str]) -> None:
     print("demo: error against the truth", flush=True)
     judged = ["--map", chi, "--truth", truth / "chi.nii.gz", "--mask", mask, "--mask", truth / "mask.nii.gz", "--labels", truth / "labels.nii.gz"]
     run(sys.executable, ROOT / "bin" / "evaluate.py", *judged, "--figure", figure)
-    print(f"demo: χ map {chi}\ndemo: picture {figure}")
+    print(f"demo: χ map {chi}\ndemo: picture {figure}\ndemo: report {next((DEMO / 'results').glob('sub-*/**/*_qsm.html'))}")
 
 
 if __name__ == "__main__":

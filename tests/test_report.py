@@ -152,6 +152,16 @@ def test_the_verdict_is_the_worst_of_the_checks(maps, jumps, coverage, verdict, 
     assert not told.reasons or told.reasons[0].startswith("gate: Coverage" if coverage < 0.5 or not jumps else "gate: Jumps")
 
 
+def test_thresholds_on_both_sides_are_said_as_a_range():
+    check = Check(name="Voxel", value=3.0, good=(0.5, 2.5), fair=(0.25, 5.0), advice="look")
+    (line,) = lines_of({"invert": Record(stage="invert", method="net", checks=[check], warnings=[check.told])}, [])
+    assert (line.verdict, line.thresholds, line.told) == ("warn", "green from 0.5 to 2.5, red outside 0.25 to 5", "invert: Voxel 3 is above 2.5: look")
+    one_sided = Check(name="Skew", value=-9.0, good=(-0.15, None), fair=(None, None), advice="look")
+    assert (one_sided.verdict, lines_of({"invert": Record(stage="invert", method="tv", checks=[one_sided])}, [])[0].thresholds) == ("warn", "amber below -0.15")
+    nothing = Check(name="Skew", value=float("nan"), good=(-0.15, None), fair=(None, None), advice="look")
+    assert (nothing.verdict, nothing.value) == ("fail", None)
+
+
 def test_the_summary_has_the_figures_of_the_records_and_what_they_cost(maps):
     page = page_of(maps)
     told, records = summary(maps), [Record.read(path) for path in maps.glob("*.json")]

@@ -43,7 +43,8 @@ def write_page(maps: Path, acquisition: Acquisition, out: Path) -> list[Path]:
         "run": run, "version": chiflow.__version__, "lines": lines, "colour": COLOURS[overall(lines)], "headline": HEADLINES[overall(lines)],
         "figures": figures_of(maps), "checklist": checklist(acquisition, stages), "methods": methods, "stages": stages.values(),
         "acquisition": acquisition.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"made", "converted", "sources", "warnings"}),
-        "sources": acquisition.sources, "regions": region_rows(table) if table.is_file() else [], "shown": SHOWN, "root": "../" * (folder.count("/") + 1),
+        "sources": acquisition.sources, "regions": region_rows(table) if table.is_file() else [], "shown": SHOWN, "resampled": bool(stages["regions"].parameters.get("Resampled")) if "regions" in stages else False,
+        "root": "../" * (folder.count("/") + 1),
     })
     written = [out / folder / f"{run}{ending}" for ending in ("_qsm.html", "_desc-methods_qsm.md", "_qsm.json")]
     for path, text in zip(written, (page, f"{methods}\n")):

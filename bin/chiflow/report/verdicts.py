@@ -17,6 +17,7 @@ class Line:
     figure: str
     thresholds: str
     advice: str
+    sentence: str
 
     @property
     def colour(self) -> str:
@@ -25,9 +26,8 @@ class Line:
 
     @property
     def told(self) -> str:
-        """The line as one sentence."""
-        figure = f"{self.name} {self.figure} ({self.thresholds}): " if self.name else ""
-        return f"{self.stage}: {figure}{self.advice}"
+        """The line as one sentence, with its stage."""
+        return f"{self.stage}: {self.sentence}"
 
 
 def lines_of(stages: dict[str, Record], warnings: list[str]) -> list[Line]:
@@ -35,17 +35,19 @@ def lines_of(stages: dict[str, Record], warnings: list[str]) -> list[Line]:
     judged = [line_of(stage, check) for stage, record in stages.items() for check in record.checks]
     told = [("acquisition", text) for text in warnings]
     told += [(stage, text) for stage, record in stages.items() for text in record.warnings if text not in [check.told for check in record.checks]]
-    return judged + [Line(stage, "", "warn", "", "", text) for stage, text in told]
+    return judged + [Line(stage, "", "warn", "", "", text, text) for stage, text in told]
 
 
 def line_of(stage: str, check: Check) -> Line:
     """A check as the page says it."""
     figure = "not a number" if check.value is None else f"{check.value:.3g}"
-    return Line(stage, check.name, check.verdict, figure, thresholds(check), check.advice)
+    return Line(stage, check.name, check.verdict, figure, thresholds(check), check.advice, check.told)
 
 
 def thresholds(check: Check) -> str:
     """From where on a figure is amber, and red when it can be."""
+    if None not in (*check.good, *check.fair):
+        return f"green from {check.good[0]:.3g} to {check.good[1]:.3g}, red outside {check.fair[0]:.3g} to {check.fair[1]:.3g}"
     parts = []
     for side, end in (("below", 0), ("above", 1)):
         good, fair = check.good[end], check.fair[end]
