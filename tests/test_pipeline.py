@@ -62,12 +62,14 @@ def ids(first) -> list[str]:
     return sorted(tag for stage, tag in first.tasks("COMPLETED") if stage == "PUBLISH")
 
 
-def test_good_runs_are_published_beside_a_failing_one(first, ids):
+def test_good_runs_are_published_beside_a_failing_one(first, ids, bids):
     assert [run.split("_")[0] for run in ids] == ["sub-01", "sub-02"], first.said
     for run in ids:
         maps = {path.name.removeprefix(f"{run}_") for path in first.out.glob(f"{run.split('_')[0]}/**/*.nii.gz")}
         assert {"Chimap.nii.gz", "R2starmap.nii.gz", "desc-brain_mask.nii.gz", "desc-local_fieldmap.nii.gz"} <= maps
-    assert json.loads((first.out / "dataset_description.json").read_text())["DatasetType"] == "derivative"
+    description = json.loads((first.out / "dataset_description.json").read_text())
+    assert description["DatasetType"] == "derivative" and description["GeneratedBy"][0]["Name"] == "chiflow"
+    assert (first.out / description["SourceDatasets"][0]["URL"]).resolve() == bids.resolve() and (first.out / "README").is_file()
     assert not list(engine_files(first.out, "pwned"))
 
 

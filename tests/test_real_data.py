@@ -6,6 +6,7 @@ import tarfile
 
 import numpy as np
 import pytest
+from conftest import Engine, browser_says
 from test_stages import CALLS, run
 
 from chiflow.core.nifti import load
@@ -102,3 +103,20 @@ def test_brain_in_vivo_is_unwrapped_exactly_and_decays_as_known(data, tmp_path):
     two_echoes = 0.008 / np.log(np.median(magnitude[..., 0]) / np.median(magnitude[..., 2]))
     assert two_echoes == pytest.approx(0.0306, rel=0.03), "README of the data: from echo 1 to 3"
     assert np.median(load(folder / "t2star.nii").data[mask]) == pytest.approx(0.0306, abs=0.001)
+
+
+def test_a_head_in_vivo_has_a_page_that_opens_and_shows_its_iron(data, project, tmp_path):
+    for name in ("siemens_prisma3T_head_gre_fieldmap", "ge_architect3T_head_b0map_hz"):
+        with tarfile.open(data / "dicom" / f"{name}.tar.xz") as tar:
+            tar.extractall(tmp_path / "dicom" / name, filter="data")
+    done = Engine(project, tmp_path / "launch").run("--input", tmp_path / "dicom", "--private_dir", tmp_path / "private", "--inversion", "net", out=tmp_path / "out")
+    assert done.status == 0, done.said
+    (page,) = (tmp_path / "out").rglob("*_qsm.html")
+    text = page.read_text(encoding="utf8")
+    assert [name for name in ("chi", "start", "difference", "uncertainty", "residual", "local", "field", "swi") if f'<figure id="{name}">' not in text] == []
+    assert "slices of 3 mm lie 3.6 mm apart" in text and '<b class="amber">Amber.</b>' in text
+    for opened in (page, tmp_path / "out" / "cohort.html"):
+        assert "</html>" in browser_says(opened, tmp_path)
+    summary = json.loads(page.with_suffix(".json").read_text())
+    assert summary["Figures"]["Skew"] > 0.1, "iron and veins are paramagnetic: measured 0.39"
+    assert len(done.rows("set_aside.tsv")) == 2, "the scanner's own field map in Hz and its magnitude"

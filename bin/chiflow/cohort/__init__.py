@@ -34,7 +34,7 @@ def write_cohort(runs: Path, failed: list[list[str]], out: Path) -> list[Path]:
 
 def rows_of(summaries: list[Summary], failed: list[list[str]]) -> list[Summary]:
     """A row a run, the worst first, then by name; a run that failed after its page was written counts as failed."""
-    without = [Summary(run=run, page="", verdict="fail", reasons=[f"no maps: {stage + ': ' if stage else ''}{reason}"]) for run, stage, reason in failed]
+    without = [Summary(run=run, page="", verdict="fail", reasons=f"no maps: {stage + ': ' if stage else ''}{reason}".split("; ")) for run, stage, reason in failed]
     names = {row.run for row in without}
     rows = without + [summary for summary in summaries if summary.run not in names]
     return sorted(rows, key=lambda row: (-VERDICTS.index(row.verdict), row.run))
