@@ -61,12 +61,12 @@ class Contract(BaseModel):
 
 
 class Made(Contract):
-    """By which code, with which software, on what kind of machine and at what cost a file was made."""
+    """By which code, with which software and on what kind of machine a file was made; what a stage took (provenance.cost) where it says so."""
 
     code: str = Field(default_factory=code_sha256)
     host: dict[str, str | int] = Field(default_factory=host)
     software: dict[str, str] = Field(default_factory=lambda: software_versions())
-    cost: dict[str, float] = Field(default_factory=cost)
+    cost: dict[str, float] = {}
 
 
 class Acquisition(Contract):
@@ -169,7 +169,7 @@ class Record(Contract):
 
     def write_beside(self, output: Path) -> None:
         """Write the record beside an image, chi.nii → chi.json, with the code, software and machine behind it."""
-        self.made = self.made or Made()
+        self.made = self.made or Made(cost=cost())
         self.write(record_path(output))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from chiflow.core.bids import require_run_id
 from chiflow.core.contracts import Acquisition, Made
 from chiflow.core.geometry import geometry_of
-from chiflow.core.provenance import digests
+from chiflow.core.provenance import cost, digests
 from chiflow.intake.acquired import acquired, gap_warnings
 from chiflow.intake.coils import Coils
 from chiflow.intake.place import placed
@@ -73,6 +73,6 @@ def take_in(files: list[Path], inherited: list[Path], run: str, sign: str = "aut
         "Warnings": sources.warnings + gap_warnings(sources.all[0]) + warnings,
         "Sources": digests(*inherited, *files),
         "Converted": sources.all[0].sidecar.get("Converted"),
-        "Made": Made(),
+        "Made": Made(cost=cost()),
     }
     return Scan(coils, axis, factor, affine, Acquisition.model_validate(facts))

@@ -35,7 +35,7 @@ def write_page(maps: Path, acquisition: Acquisition, out: Path) -> list[Path]:
     """
     run = acquisition.id or ""
     folder = run_folder(run)
-    stages = stages_of(maps)
+    stages = {"intake": Record(stage="intake", method="", made=acquisition.made)} | stages_of(maps)
     lines = lines_of(stages, acquisition.warnings)
     methods = methods_text(acquisition, stages, chiflow.__version__)
     table = maps / "regions.tsv"

@@ -15,7 +15,7 @@ def figures_of(stages: dict[str, Record]) -> dict[str, float]:
     """Those of FIGURES that are known, from figures, checks and costs."""
     known = {(stage, key): value for stage, record in stages.items() for key, value in record.figures.items()}
     known |= {(stage, check.name): check.value for stage, record in stages.items() for check in record.checks}
-    costs = [record.made.cost for record in stages.values() if record.made]
+    costs = [record.made.cost for record in stages.values() if record.made and record.made.cost]
     if costs:
         known |= {("", "Seconds"): sum(cost["Seconds"] for cost in costs), ("", "PeakMemoryGib"): max(cost["PeakMemoryGib"] for cost in costs)}
     found = {name: known.get((figure.stage, figure.key)) for name, figure in FIGURES.items()}
