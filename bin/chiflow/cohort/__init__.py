@@ -1,19 +1,14 @@
 """All runs together: one table, and one page that loads nothing, with a row a run, the worst first."""
 
-from importlib import resources
 from pathlib import Path
 
-import jinja2
-
-import chiflow
 from chiflow.cohort.spread import Spread, spread_of
 from chiflow.cohort.strip import strip
 from chiflow.core.contracts import VERDICTS
 from chiflow.core.errors import ChiflowError
 from chiflow.core.nifti import write_bytes
+from chiflow.core.page import rendered
 from chiflow.core.summary import FIGURES, REGIONS, Summary
-
-COLOURS = {"pass": "green", "warn": "amber", "fail": "red"}
 
 
 def write_cohort(runs: Path, failed: list[list[str]], out: Path) -> list[Path]:
@@ -45,10 +40,8 @@ def page_text(rows: list[Summary], spreads: dict[str, Spread]) -> str:
     shown = {name: figure for name, figure in FIGURES.items() if spreads[name].count}
     strips = {name: strip([(row.figures[name], row.verdict) for row in rows if name in row.figures], spreads[name], f"{name}: {FIGURES[name].text}") for name in shown}
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in reversed(VERDICTS)}
-    template = resources.files(__package__).joinpath("page.html").read_text(encoding="utf8")
-    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(template)
     without = sum(not row.page for row in rows)
-    return page.render(rows=rows, figures=shown, spreads=spreads, strips=strips, counts=counts, colours=COLOURS, without=without, version=chiflow.__version__, said=said)
+    return rendered(__package__, rows=rows, figures=shown, spreads=spreads, strips=strips, counts=counts, without=without, said=said)
 
 
 def said(value: float) -> str:

@@ -1,10 +1,8 @@
 """One page a run: what was made, what was judged, how, and the words for the methods section. A single HTML file that loads nothing."""
 
 import base64
-from importlib import resources
 from pathlib import Path
 
-import jinja2
 import numpy as np
 
 import chiflow
@@ -12,13 +10,14 @@ from chiflow.core.bids import run_folder
 from chiflow.core.contracts import Acquisition, Record, record_path
 from chiflow.core.errors import ChiflowError
 from chiflow.core.nifti import Image, load, require_same_grid, upright, write_bytes
+from chiflow.core.page import COLOURS, rendered
 from chiflow.core.summary import REGIONS
 from chiflow.report.consensus import checklist, methods_text
 from chiflow.report.drawing import histogram, mosaic, three_planes
 from chiflow.report.panels import DIFFERENCE, OUTLINED, PANELS, Panel
 from chiflow.report.regions import SHOWN, region_rows, write_regions
 from chiflow.report.summary import summary_of
-from chiflow.report.verdicts import COLOURS, lines_of, overall
+from chiflow.report.verdicts import lines_of, overall
 
 RECORDS = ("combined", "unwrapped", "field", "mask", "gate", "local", "chi", "r2star", "swi", "regions")
 HEADLINES = {
@@ -39,24 +38,17 @@ def write_page(maps: Path, acquisition: Acquisition, out: Path) -> list[Path]:
     lines = lines_of(stages, acquisition.warnings)
     methods = methods_text(acquisition, stages, chiflow.__version__)
     table = maps / "regions.tsv"
-    page = rendered({
-        "run": run, "version": chiflow.__version__, "lines": lines, "colour": COLOURS[overall(lines)], "headline": HEADLINES[overall(lines)],
-        "figures": figures_of(maps), "checklist": checklist(acquisition, stages), "methods": methods, "stages": stages.values(),
-        "acquisition": acquisition.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"made", "converted", "sources", "warnings"}),
-        "sources": acquisition.sources, "regions": region_rows(table) if table.is_file() else [], "shown": SHOWN, "resampled": bool(stages["regions"].parameters.get("Resampled")) if "regions" in stages else False,
-        "root": "../" * (folder.count("/") + 1),
-    })
+    page = rendered(
+        __package__, run=run, lines=lines, colour=COLOURS[overall(lines)], headline=HEADLINES[overall(lines)], root="../" * (folder.count("/") + 1),
+        figures=figures_of(maps), checklist=checklist(acquisition, stages), methods=methods, stages=stages.values(), sources=acquisition.sources,
+        acquisition=acquisition.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"made", "converted", "sources", "warnings"}),
+        regions=region_rows(table) if table.is_file() else [], shown=SHOWN, resampled="regions" in stages and bool(stages["regions"].parameters.get("Resampled")),
+    )
     written = [out / folder / f"{run}{ending}" for ending in ("_qsm.html", "_desc-methods_qsm.md", "_qsm.json")]
     for path, text in zip(written, (page, f"{methods}\n")):
         write_bytes(path, text.encode())
     summary_of(run, f"{folder}/{run}_qsm.html", stages, lines).write(written[-1])
     return written + (write_regions(table, out / folder / f"{run}{REGIONS}") if table.is_file() else [])
-
-
-def rendered(context: dict) -> str:
-    """The page."""
-    template = resources.files(__package__).joinpath("page.html").read_text(encoding="utf8")
-    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(template).render(context)
 
 
 def stages_of(maps: Path) -> dict[str, Record]:

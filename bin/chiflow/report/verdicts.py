@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from chiflow.core.contracts import VERDICTS, Check, Record
-
-COLOURS = {"pass": "green", "warn": "amber", "fail": "red"}
+from chiflow.core.page import COLOURS
 
 
 @dataclass(frozen=True)
