@@ -10,8 +10,7 @@ from chiflow.core.contracts import Record, record_path
 from chiflow.core.nifti import load, load_like, load_mask, save
 from chiflow.twopass import two_pass
 
-MAPS, OPTIONAL = ("residual.nii", "ratio.nii"), ("uncertainty.nii",)
-MAPS_HELP = "chi.nii with its record, residual.nii, ratio.nii and, where there is one, uncertainty.nii"
+MAPS_HELP = "chi.nii with its record, residual.nii, ratio.nii and, where there are any, uncertainty.nii and start.nii"
 
 
 def main(
@@ -25,11 +24,13 @@ def main(
     chi = load(filled / "chi.nii")
     inside, tight_inside = load_mask(mask, chi), load_mask(tight_mask, chi)
     both = inside & tight_inside
-    for name in MAPS + tuple(name for name in OPTIONAL if (filled / name).is_file() and (tight / name).is_file()):
+    there = lambda *names: [name for name in names if (filled / name).is_file() and (tight / name).is_file()]
+    for name in there("residual.nii", "ratio.nii", "uncertainty.nii"):
         save(out / name, np.where(both, load_like(tight / name, chi).data, load_like(filled / name, chi).data), chi)
+    for name in there("chi.nii", "start.nii"):
+        save(out / name, two_pass(load_like(filled / name, chi).data, inside, load_like(tight / name, chi).data, tight_inside), chi)
     record = Record.read(record_path(filled / "chi.nii"))
     record.parameters["TwoPass"] = {"VoxelsOfFirstPass": int(both.sum()), "VoxelsFilled": int((inside & ~tight_inside).sum())}
-    save(out / "chi.nii", two_pass(chi.data, inside, load_like(tight / "chi.nii", chi).data, tight_inside), chi)
     record.write_beside(out / "chi.nii")
 
 

@@ -7,7 +7,7 @@ process TWOPASS {
     val code
 
     output:
-    tuple val(meta), path('{chi,residual,ratio,uncertainty}.{nii,json}'), emit: files
+    tuple val(meta), path('{chi,residual,ratio,uncertainty,start}.{nii,json}'), emit: files
 
     script:
     """

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from test_stages import run
 
+from chiflow.core.contracts import Record
 from chiflow.core.errors import ChiflowError
+from chiflow.core.nifti import Image, load, save
 from chiflow.twopass import two_pass
 
 SHAPE = (11, 12, 13)
@@ -38,3 +41,18 @@ def test_masks_apart_are_one_line():
     _, mask, _, filled_chi, tight_chi = maps()
     with pytest.raises(ChiflowError, match="no voxel in common"):
         two_pass(filled_chi, mask, tight_chi, ~mask)
+
+
+def test_what_a_network_began_from_is_put_together_as_chi_is(tmp_path):
+    _, mask, tight, filled_chi, tight_chi = maps()
+    like = Image(filled_chi, np.eye(4), tmp_path)
+    for folder, chi in (("filled", filled_chi), ("tight", tight_chi)):
+        for name, volume in (("chi.nii", chi), ("start.nii", 2 * chi), ("residual.nii", chi), ("ratio.nii", chi)):
+            save(tmp_path / folder / name, volume, like)
+        Record(stage="invert", method="net").write_beside(tmp_path / folder / "chi.nii")
+    save(tmp_path / "mask.nii", mask, like)
+    save(tmp_path / "tight.nii", tight, like)
+    done = run("twopass", tmp_path, "--filled filled --tight tight --mask mask.nii --tight-mask tight.nii --out out".split())
+    assert done.returncode == 0, done.stderr
+    assert np.allclose(load(tmp_path / "out" / "start.nii").data, 2 * load(tmp_path / "out" / "chi.nii").data, atol=1e-6)  # float32
+    assert np.allclose(load(tmp_path / "out" / "chi.nii").data, two_pass(filled_chi, mask, tight_chi, tight), atol=1e-6)
