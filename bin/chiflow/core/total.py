@@ -1,0 +1,142 @@
+"""The network of the total field: sources inside and outside a mask, of which it moves what the field does not tell apart.
+
+    χ₀ = the fit of sources to the field (source_fit.py), P = 0.03 ppm inside, 3 ppm outside;      for k = 1 … K:
+    χ ← χ + z − J D z,      z = CNN_k(χ_in, f − D χ_out, χ_out, D χ_out, W (f − D χ), 3 σ / W, guide, mask, depth, χ − χ₀)  in the mask
+
+J explains a field as the fit does, by n steps of conjugate gradients with the deviation p_k P inside: what of z is seen in the field is taken back, and what
+remains changes no field in the mask. It is the fit with the mean z of the prior in place of 0, so an idea of χ inside is enough to tell a
+local field from a background: half of the true χ takes a third off the error of the local field. The last layer of each CNN starts at 0: untrained, the network is the fit.
+
+    local = f − D χ_out,      χ = χ_in
+
+differs from f by the field of sources outside, whatever the CNN says. Everything is in units of the root mean square of f − D χ₀_out in the mask.
+
+References: Hammernik 2018 (10.1002/mrm.26977) for unrolling, Schwab 2019 (10.1088/1361-6420/aaf14a) for learning what the data do not see, Liu 2017 (10.1002/mrm.26331) for total field inversion.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from chiflow.core.blocks import Correction
+from chiflow.core.fourier import padded_shape
+from chiflow.core.geometry import Geometry
+from chiflow.core.guide import standardised
+from chiflow.core.solvers import conjugate_gradient
+from chiflow.core.source_fit import MARGIN_MM, SourceFit
+
+INSIDE_PPM, OUTSIDE_PPM, RIDGE = 0.03, 3.0, 0.002
+FIT_ITERATIONS, FIT_TOLERANCE = 200, 2e-4
+CHANNELS = (24, 48)
+ITERATIONS = 2
+STEPS = 12
+INPUTS = 10
+SCALE = 3.0  # χ in units of the local field's rms
+DEPTH_MM = 5.0
+
+
+@dataclass(frozen=True)
+class TotalStart:
+    """Tensors on a periodic grid with the mask in its middle and room for sources around it: field and sources (χ₀) in units of rms_ppm, mask (float),
+    weight (W), deviation (P, ppm), depth (exp(−d / 5 mm) inside, −exp(−d / 5 mm) outside), guide (0 without one).
+
+    geometry : of the grid. sigma : noise of the field where the weight is 1, in units of rms_ppm.
+    """
+
+    geometry: Geometry
+    field: torch.Tensor
+    mask: torch.Tensor
+    weight: torch.Tensor
+    sources: torch.Tensor
+    deviation: torch.Tensor
+    depth: torch.Tensor
+    guide: torch.Tensor
+    sigma: float
+    rms_ppm: float
+
+    @property
+    def fit(self) -> SourceFit:
+        """The fit on this grid."""
+        return SourceFit(self.field, self.mask > 0, self.geometry, self.weight, margin_mm=0)
+
+
+@dataclass(frozen=True)
+class TotalSolution:
+    """On the grid of the start, in its units: sources of each step, the last one last, and the local fields that go with them, 0 outside the mask."""
+
+    sources: list[torch.Tensor]
+    local: list[torch.Tensor]
+
+
+def started(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None, sigma_ppm: float,
+            magnitude: torch.Tensor | None, iterations: int = FIT_ITERATIONS) -> TotalStart:
+    """The start for a total field (ppm), a mask (bool), W and a magnitude in any unit, or None; tensors (X, Y, Z)."""
+    middle, wide = middle_of(geometry)
+    place = lambda volume: placed(volume, middle, wide.shape)
+    inside, weights = place(mask), place(mask.float() if weight is None else weight * mask)
+    fit = SourceFit(place(field), inside, wide, weights, margin_mm=0)
+    depth = SourceFit(place(field), ~inside, wide, None, margin_mm=0).distance
+    deviation = torch.where(inside, INSIDE_PPM, OUTSIDE_PPM * fit.outside)
+    sources, _ = fit.solve(deviation, RIDGE, iterations, FIT_TOLERANCE, "Sources")
+    local = fit.field - fit.forward(sources * ~inside)
+    rms = max(float(local[fit.squared > 0].square().mean() ** 0.5), 1e-12)
+    guide = torch.zeros_like(field) if magnitude is None else standardised(magnitude, mask, geometry)
+    near = torch.exp(-depth / DEPTH_MM) * inside - torch.exp(-fit.distance / DEPTH_MM) * ~inside
+    return TotalStart(wide, fit.field / rms, inside.float(), weights, sources / rms, deviation, near, place(guide), sigma_ppm / rms, rms)
+
+
+def middle_of(geometry: Geometry) -> tuple[tuple[slice, ...], Geometry]:
+    """Where the volume lies on the grid with room around it, and that grid."""
+    shape = padded_shape(geometry.shape, margin=tuple(math.ceil(MARGIN_MM / v) for v in geometry.voxel_size))
+    first = [(p - n) // 2 for p, n in zip(shape, geometry.shape)]
+    return tuple(slice(f, f + n) for f, n in zip(first, geometry.shape)), Geometry(shape, geometry.voxel_size, geometry.b0)
+
+
+def placed(volume: torch.Tensor, middle: tuple[slice, ...], shape: tuple[int, ...]) -> torch.Tensor:
+    """The volume (X, Y, Z) in the middle of a grid of 0."""
+    result = torch.zeros(shape, dtype=volume.dtype, device=volume.device)
+    result[middle] = volume
+    return result
+
+
+class TotalNet(nn.Module):
+    """The TotalSolution of a TotalStart."""
+
+    def __init__(self, channels: tuple[int, int] = CHANNELS, iterations: int = ITERATIONS, deep_blocks: int = 2):
+        super().__init__()
+        self.corrections = nn.ModuleList(Correction(INPUTS, channels, deep_blocks) for _ in range(iterations))
+        self.log_inside = nn.Parameter(torch.zeros(iterations))
+
+    def forward(self, start: TotalStart) -> TotalSolution:
+        fit, x = start.fit, start.sources
+        found = TotalSolution([], [])
+        for correction, log_inside in zip(self.corrections, self.log_inside):
+            z = SCALE * start.mask * correction(inputs(x, start, fit))
+            deviation = start.deviation * torch.where(fit.inside, log_inside.exp(), 1.0)
+            x = x + z - explained(fit.forward(z), fit, deviation)
+            found.sources.append(x)
+            found.local.append(local_field(x, fit))
+        return found
+
+
+def local_field(x: torch.Tensor, fit: SourceFit) -> torch.Tensor:
+    """f − D χ_out in the mask; D χ_in where nothing was measured."""
+    return torch.where(fit.squared > 0, fit.field - fit.forward(x * ~fit.inside), fit.forward(x * fit.inside) * fit.inside)
+
+
+def explained(field: torch.Tensor, fit: SourceFit, deviation: torch.Tensor, steps: int = STEPS) -> torch.Tensor:
+    """J of a field: sources after the steps from 0."""
+    right = deviation * fit.adjoint(fit.squared * field)
+    return deviation * conjugate_gradient(fit.normal(deviation, RIDGE), right, torch.zeros_like(right), steps)[0]
+
+
+def inputs(x: torch.Tensor, start: TotalStart, fit: SourceFit) -> torch.Tensor:
+    """What a CNN sees, (INPUTS, X, Y, Z), each about 1."""
+    outside = x * ~fit.inside
+    background = fit.forward(outside)
+    misfit = start.weight * (start.field - background - fit.forward(x - outside))
+    doubt = (start.sigma / start.weight.clamp(min=0.1)).clamp(max=1)
+    inner = [x / SCALE, start.field - background, 10 * misfit, 3 * doubt, start.guide / 2, (x - start.sources) / SCALE]
+    return torch.stack([*(start.mask * volume for volume in inner), torch.asinh(outside / 10) / 3, background / 30, start.mask, start.depth])

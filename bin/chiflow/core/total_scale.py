@@ -1,0 +1,103 @@
+"""The network of the total field on voxels of any size: it works on voxels of about 2.4 mm, where it was trained, and the fit on those of the scan.
+
+    χ = χ₀ + δ − J D δ,      δ = what the network changes inside, interpolated
+
+What is ambiguous between inside and outside is smooth, so coarse voxels hold it; χ₀, J and D are those of the fine grid, and J undoes what they see of δ.
+The network's change is the mean over flips of the axes and of the sign, each turned back.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch.nn.functional import avg_pool3d, interpolate, pad
+
+from chiflow.core.geometry import Geometry
+from chiflow.core.progress import progress
+from chiflow.core.total import TotalNet, TotalStart, explained, local_field, middle_of, placed, started
+
+WORKING_MM = 2.4
+FINE_STEPS = 30
+MEMBERS = (((), 1.0), ((0, 1, 2), -1.0), ((0,), 1.0), ((1, 2), -1.0))  # axes that are flipped, sign
+
+
+@dataclass(frozen=True)
+class TotalResult:
+    """Tensors (X, Y, Z) in ppm, 0 outside the mask: chi, local, background (D χ_out), and the fit's own, fitted_chi and fitted_local; start: of the network."""
+
+    chi: torch.Tensor
+    local: torch.Tensor
+    background: torch.Tensor
+    fitted_chi: torch.Tensor
+    fitted_local: torch.Tensor
+    start: TotalStart
+
+
+@torch.no_grad()
+def total_result(network: TotalNet, field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None, sigma_ppm: float,
+                 magnitude: torch.Tensor | None) -> TotalResult:
+    """Sources and local field of a total field; arguments as those of core/total.py's `started`."""
+    fine = started(field, mask, geometry, weight, sigma_ppm, magnitude)
+    factors = factors_for(geometry)
+    middle, _ = middle_of(geometry)
+    if max(factors) == 1:
+        coarse, change = fine, averaged(network, fine)
+    else:
+        coarse = started(*coarser(field, mask, geometry, weight, sigma_ppm, magnitude, factors))
+        part, _ = middle_of(coarser_geometry(geometry, factors))
+        delta = finer((averaged(network, coarse) * coarse.mask)[part] * coarse.rms_ppm, coarse.mask[part], mask, factors)
+        delta = placed(delta, middle, fine.mask.shape) / fine.rms_ppm
+        fit = fine.fit
+        change = delta - explained(fit.forward(delta), fit, fine.deviation, FINE_STEPS)
+    sources, fit = fine.sources + change, fine.fit
+    cut = lambda volume: volume[middle] * mask * fine.rms_ppm
+    maps = [cut(v) for v in (sources, local_field(sources, fit), fit.forward(sources * ~fit.inside), fine.sources, local_field(fine.sources, fit))]
+    return TotalResult(*maps, coarse)
+
+
+def averaged(network: TotalNet, start: TotalStart) -> torch.Tensor:
+    """What the network changes of the sources, on the grid of the start and in its units."""
+    changes = []
+    for flips, sign in progress(MEMBERS, "Network"):
+        found = network(turned(start, flips=flips, sign=sign)).sources[-1]
+        changes.append(sign * found.flip(flips) - start.sources)
+    return torch.stack(changes).mean(0)
+
+
+def turned(start: TotalStart, order: tuple[int, ...] = (0, 1, 2), flips: tuple[int, ...] = (), sign: float = 1.0, contrast: float = 1.0) -> TotalStart:
+    """The same scan with its axes in another order, then some of them flipped, and the sign of field and χ, and of the guide, changed."""
+    move = lambda volume: volume.permute(order).flip(flips)
+    shape, size, b0 = ([values[a] for a in order] for values in (start.geometry.shape, start.geometry.voxel_size, start.geometry.b0))
+    b0 = [-b if axis in flips else b for axis, b in enumerate(b0)]
+    kept = {name: move(getattr(start, name)) for name in ("mask", "weight", "deviation", "depth")}
+    signed = {name: sign * move(getattr(start, name)) for name in ("field", "sources")}
+    return replace(start, geometry=Geometry(tuple(shape), tuple(size), tuple(b0)), guide=contrast * move(start.guide), **kept, **signed)
+
+
+def factors_for(geometry: Geometry) -> tuple[int, ...]:
+    """Voxels along each axis that the network takes as one."""
+    return tuple(max(round(WORKING_MM / v), 1) for v in geometry.voxel_size)
+
+
+def coarser_geometry(geometry: Geometry, factors: tuple[int, ...]) -> Geometry:
+    """The grid of blocks of voxels."""
+    return Geometry(tuple(-(-n // f) for n, f in zip(geometry.shape, factors)), tuple(v * f for v, f in zip(geometry.voxel_size, factors)), geometry.b0)
+
+
+def coarser(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None, sigma_ppm: float, magnitude: torch.Tensor | None,
+            factors: tuple[int, ...]) -> tuple:
+    """The scan on blocks of voxels: means over the part of a block that lies in the mask, which is where that is most of it."""
+    wide = [p for n, f in zip(reversed(geometry.shape), reversed(factors)) for p in (0, -n % f)]
+    mean = lambda volume: avg_pool3d(pad(volume, wide)[None, None], factors)[0, 0]
+    inside = mask.float()
+    share = mean(inside)
+    blocks = share >= 0.5
+    within = lambda volume: torch.where(blocks, mean(volume * inside) / share.clamp(min=1e-6), 0)
+    weights = within(inside if weight is None else weight)
+    number = factors[0] * factors[1] * factors[2]
+    return (within(field), blocks, coarser_geometry(geometry, factors), weights, sigma_ppm / number**0.5, None if magnitude is None else mean(magnitude))
+
+
+def finer(delta: torch.Tensor, blocks: torch.Tensor, mask: torch.Tensor, factors: tuple[int, ...]) -> torch.Tensor:
+    """A change on blocks (float mask) at the voxels of the mask, linear between the middles of the blocks."""
+    wide = lambda volume: interpolate(volume[None, None], scale_factor=tuple(float(f) for f in factors), mode="trilinear")[0, 0][tuple(slice(n) for n in mask.shape)]
+    return wide(delta) / wide(blocks).clamp(min=0.25) * mask
