@@ -16,7 +16,7 @@ from chiflow.core.progress import progress
 from chiflow.core.total import TotalNet, TotalStart, explained, local_field, middle_of, placed, started
 
 WORKING_MM = 2.4
-FINE_STEPS = 30
+FINE_STEPS = 15
 MEMBERS = (((), 1.0), ((0, 1, 2), -1.0), ((0,), 1.0), ((1, 2), -1.0))  # axes that are flipped, sign
 
 

@@ -84,7 +84,7 @@ def validated(network: TotalNet, contents: list[dict]) -> dict[str, float | None
     """Error of the network over that of its start (geometric means): of the local field with and without a guide, and of χ."""
     ratios = {"guided_over_start": [], "unguided_over_start": [], "chi_over_start": []}
     for content in contents:
-        start, truth = restored(content, network.log_inside.device)
+        start, truth = restored(content, next(network.parameters()).device)
         found, inside = network(start), start.mask > 0
         before = errors_of(start.sources, local_field(start.sources, start.fit), truth, inside)
         now = errors_of(found.sources[-1], found.local[-1], truth, inside)
