@@ -1,12 +1,14 @@
 """The network of the total field: sources inside and outside a mask, of which it moves what the field does not tell apart.
 
-    χ₀ = the fit of sources to the field (source_fit.py), P = 0.03 ppm inside, 3 ppm outside;      for k = 1 … K:
-    χ ← χ + z − J D z,      z = CNN_k(χ_in, G χ_in, χ̄_in, f − D χ_out, χ_out, D χ_out, W (f − D χ), 3 σ / W, guide, mask, depth, χ − χ₀)  in the mask
+    χ₀ = the fit of sources to the field (source_fit.py), P = 0.03 ppm inside, 3 ppm outside;      χ₁ = χ₀ + 1.2 (t − J D t);      for k = 1 … K:
+    χ ← χ + z − J D z,      z = CNN_k(χ_in, G χ_in, χ̄_in, f − D χ_out, χ_out, D χ_out, W (f − D χ), 3 σ / W, guide, mask, depth, t)  in the mask
+
+t is χ as an inversion of the local field f − D χ₀_out finds it, guided TV for one, less its mean.
 
 G χ_in is what χ_in would be if it were a g + b near each voxel, g the guide: a guided filter with boxes of 20 mm, whose mean of χ_in is χ̄_in.
 J explains a field by sources as the fit does, by n steps of conjugate gradients with P = 0.3 ppm inside, which get in 12 steps where 0.03 ppm gets in 60: what of z is seen in the field is taken back, and what
 remains changes no field in the mask. It is the fit with the mean z of the prior in place of 0, so an idea of χ inside is enough to tell a
-local field from a background: half of the true χ takes a third off the error of the local field. The last layer of each CNN starts at 0: untrained, the network is the fit.
+local field from a background: half of the true χ takes a third off the error of the local field, t takes off 10 to 15 %. The last layer of each CNN starts at 0: untrained, the network is χ₁.
 
     local = f − D χ_out,      χ = χ_in
 
@@ -17,7 +19,7 @@ References: Hammernik 2018 (10.1002/mrm.26977) for unrolling, Schwab 2019 (10.10
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -32,6 +34,7 @@ from chiflow.core.source_fit import MARGIN_MM, SourceFit
 
 INSIDE_PPM, OUTSIDE_PPM, RIDGE = 0.03, 3.0, 0.002
 CHANGE_PPM = 0.3
+PRIOR_SHARE, PRIOR_STEPS = 1.2, 12
 FIT_ITERATIONS, FIT_TOLERANCE = 200, 2e-4
 CHANNELS = (32, 56)
 ITERATIONS = 1
@@ -45,7 +48,7 @@ LEAST_CONTRAST = 0.1  # variance of a guide that explains nothing
 
 @dataclass(frozen=True)
 class TotalStart:
-    """Tensors on a periodic grid with the mask in its middle and room for sources around it: field and sources (χ₀) in units of rms_ppm, mask (float),
+    """Tensors on a periodic grid with the mask in its middle and room for sources around it: field, sources (χ₀ or χ₁) and prior (t, or 0) in units of rms_ppm, mask (float),
     weight (W), deviation (P, ppm), depth (exp(−d / 5 mm) inside, −exp(−d / 5 mm) outside), guide (0 without one).
 
     geometry : of the grid. sigma : noise of the field where the weight is 1, in units of rms_ppm.
@@ -56,6 +59,7 @@ class TotalStart:
     mask: torch.Tensor
     weight: torch.Tensor
     sources: torch.Tensor
+    prior: torch.Tensor
     deviation: torch.Tensor
     depth: torch.Tensor
     guide: torch.Tensor
@@ -90,7 +94,17 @@ def started(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight:
     rms = max(float(local[fit.squared > 0].square().mean() ** 0.5), 1e-12)
     guide = torch.zeros_like(field) if magnitude is None else standardised(magnitude, mask, geometry)
     near = torch.exp(-depth / DEPTH_MM) * inside - torch.exp(-fit.distance / DEPTH_MM) * ~inside
-    return TotalStart(wide, fit.field / rms, inside.float(), weights, sources / rms, deviation, near, place(guide), sigma_ppm / rms, rms)
+    return TotalStart(wide, fit.field / rms, inside.float(), weights, sources / rms, torch.zeros_like(sources), deviation, near, place(guide), sigma_ppm / rms, rms)
+
+
+def informed(start: TotalStart, chi: torch.Tensor) -> TotalStart:
+    """The start with χ₁ for χ₀, from χ (X, Y, Z) in ppm of an inversion of its local field."""
+    inside, fit = start.mask > 0, start.fit
+    first = [(p - n) // 2 for p, n in zip(inside.shape, chi.shape)]
+    prior = placed(chi, tuple(slice(f, f + n) for f, n in zip(first, chi.shape)), inside.shape)
+    prior = (prior - prior[inside].mean()) * inside / start.rms_ppm
+    change = prior - explained(fit.forward(prior), fit, start.deviation, PRIOR_STEPS)
+    return replace(start, sources=start.sources + PRIOR_SHARE * change, prior=prior)
 
 
 def middle_of(geometry: Geometry) -> tuple[tuple[slice, ...], Geometry]:
@@ -145,7 +159,7 @@ def inputs(x: torch.Tensor, start: TotalStart, fit: SourceFit) -> torch.Tensor:
     misfit = start.weight * (start.field - background - fit.forward(x - outside))
     doubt = (start.sigma / start.weight.clamp(min=0.1)).clamp(max=1)
     explained_by_guide, mean = guided_filter(start.mask * x, start)
-    inner = [x / SCALE, explained_by_guide / SCALE, mean / SCALE, start.field - background, 10 * misfit, 3 * doubt, start.guide / 2, (x - start.sources) / SCALE]
+    inner = [x / SCALE, explained_by_guide / SCALE, mean / SCALE, start.field - background, 10 * misfit, 3 * doubt, start.guide / 2, start.prior / SCALE]
     return torch.stack([*(start.mask * volume for volume in inner), torch.asinh(outside / 10) / 3, background / 30, start.mask, start.depth])
 
 
@@ -163,6 +177,6 @@ def box_mean(volume: torch.Tensor, geometry: Geometry) -> torch.Tensor:
     """Mean of a volume (X, Y, Z) in boxes, with 0 around it."""
     for axis, size in enumerate(geometry.voxel_size):
         reach = [0, 0, 0]
-        reach[axis] = max(round(BOX_MM / size), 1)
+        reach[axis] = min(max(round(BOX_MM / size), 1), (volume.shape[axis] - 1) // 2)
         volume = avg_pool3d(volume[None, None], [2 * r + 1 for r in reach], 1, reach)[0, 0]
     return volume

@@ -12,14 +12,15 @@ import torch
 
 from chiflow.core.box import mask_box
 from chiflow.core.geometry import Geometry
-from chiflow.core.total import TotalNet, TotalSolution, TotalStart, local_field, middle_of, placed, started
-from chiflow.core.total_scale import turned
+from chiflow.core.total import TotalNet, TotalSolution, TotalStart, local_field, middle_of, placed
+from chiflow.invert.total_scale import turned
+from chiflow.invert.total_start import total_start
 from chiflow.simulate.anatomy import LabelHead
 from chiflow.simulate.total import HeadTensor, drawn_total, made_total
 from chiflow.train.inversion import gain, without_mean
 
 HALVES = ("mask", "weight", "deviation", "depth", "guide")
-WHOLES = ("field", "sources")
+WHOLES = ("field", "sources", "prior")
 TRUTHS = ("chi", "local")
 ATTEMPTS = 20
 FARTHEST = 1.5  # times ‖local‖: a sample whose start is farther away than that teaches nothing
@@ -37,7 +38,7 @@ def sample(seed: int, number: int, heads: list[LabelHead], tensors: list[HeadTen
         magnitude = made.magnitude if recipe.anatomy.guide_noise is not None else None
         box, geometry = mask_box(made.mask.numpy(), made.geometry)
         cut = lambda volume: None if volume is None else volume[box].contiguous()
-        start = started(cut(made.field), cut(made.mask), geometry, cut(made.weight), made.sigma_ppm, cut(magnitude))
+        start = total_start(cut(made.field), cut(made.mask), geometry, cut(made.weight), made.sigma_ppm, cut(magnitude))
         middle, wide = middle_of(geometry)
         truth = {"chi": placed(cut(made.chi), middle, wide.shape) / start.rms_ppm, "local": placed(cut(drawn.local), middle, wide.shape) / start.rms_ppm}
         first, inside = local_field(start.sources, start.fit), start.mask > 0

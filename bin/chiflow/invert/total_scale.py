@@ -1,6 +1,6 @@
 """The network of the total field on voxels of any size: it works on voxels of about 2.4 mm, where it was trained, and the fit on those of the scan.
 
-    χ = χ₀ + δ − J D δ,      δ = what the network changes inside, interpolated
+    χ = χ₀ + δ − J D δ,      δ = what guided TV and the network change inside, interpolated
 
 What is ambiguous between inside and outside is smooth, so coarse voxels hold it; χ₀, J and D are those of the fine grid, and J undoes what they see of δ.
 The network's change is the mean over flips of the axes and of the sign, each turned back.
@@ -14,6 +14,7 @@ from torch.nn.functional import avg_pool3d, interpolate, pad
 from chiflow.core.geometry import Geometry
 from chiflow.core.progress import progress
 from chiflow.core.total import TotalNet, TotalStart, explained, local_field, middle_of, placed, started
+from chiflow.invert.total_start import total_start
 
 WORKING_MM = 2.4
 FINE_STEPS = 15
@@ -33,22 +34,18 @@ class TotalResult:
 
 
 @torch.no_grad()
-def total_result(network: TotalNet, field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None, sigma_ppm: float,
+def total_result(network: TotalNet | None, field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None, sigma_ppm: float,
                  magnitude: torch.Tensor | None) -> TotalResult:
-    """Sources and local field of a total field; arguments as those of core/total.py's `started`."""
-    fine = started(field, mask, geometry, weight, sigma_ppm, magnitude)
-    factors = factors_for(geometry)
-    middle, _ = middle_of(geometry)
-    if max(factors) == 1:
-        coarse, change = fine, averaged(network, fine)
-    else:
-        coarse = started(*coarser(field, mask, geometry, weight, sigma_ppm, magnitude, factors))
-        part, _ = middle_of(coarser_geometry(geometry, factors))
-        delta = finer((averaged(network, coarse) * coarse.mask)[part] * coarse.rms_ppm, coarse.mask[part], mask, factors)
-        delta = placed(delta, middle, fine.mask.shape) / fine.rms_ppm
-        fit = fine.fit
-        change = delta - explained(fit.forward(delta), fit, fine.deviation, FINE_STEPS)
-    sources, fit = fine.sources + change, fine.fit
+    """Sources and local field of a total field; arguments as those of core/total.py's `started`. Without a network it ends where that starts."""
+    fine, factors = started(field, mask, geometry, weight, sigma_ppm, magnitude), factors_for(geometry)
+    small = coarser(field, mask, geometry, weight, sigma_ppm, magnitude, factors)
+    coarse = total_start(*small)
+    change = (coarse.sources + (averaged(network, coarse) if network else 0)) * coarse.mask * coarse.rms_ppm
+    change = change - started(*small).sources * coarse.mask * coarse.rms_ppm
+    (part, _), (middle, _) = middle_of(small[2]), middle_of(geometry)
+    delta = placed(finer(change[part], coarse.mask[part], mask, factors), middle, fine.mask.shape) / fine.rms_ppm
+    fit = fine.fit
+    sources = fine.sources + delta - explained(fit.forward(delta), fit, fine.deviation, FINE_STEPS)
     cut = lambda volume: volume[middle] * mask * fine.rms_ppm
     maps = [cut(v) for v in (sources, local_field(sources, fit), fit.forward(sources * ~fit.inside), fine.sources, local_field(fine.sources, fit))]
     return TotalResult(*maps, coarse)
@@ -69,7 +66,7 @@ def turned(start: TotalStart, order: tuple[int, ...] = (0, 1, 2), flips: tuple[i
     shape, size, b0 = ([values[a] for a in order] for values in (start.geometry.shape, start.geometry.voxel_size, start.geometry.b0))
     b0 = [-b if axis in flips else b for axis, b in enumerate(b0)]
     kept = {name: move(getattr(start, name)) for name in ("mask", "weight", "deviation", "depth")}
-    signed = {name: sign * move(getattr(start, name)) for name in ("field", "sources")}
+    signed = {name: sign * move(getattr(start, name)) for name in ("field", "sources", "prior")}
     return replace(start, geometry=Geometry(tuple(shape), tuple(size), tuple(b0)), guide=contrast * move(start.guide), **kept, **signed)
 
 

@@ -1,0 +1,50 @@
+"""The learned inversion of the total field: χ and the background in one step (core/total.py), on voxels of any size (total_scale.py).
+
+    χ = χ_in,      background = D χ_out,      local = f − D χ_out
+
+Where the scan is unlike the training the network is left out, and what it starts from is returned: the fit of sources informed by guided TV.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from chiflow.core.geometry import Geometry
+from chiflow.core.total import TotalNet
+from chiflow.core.weights import load_weights
+from chiflow.invert.guard import Verdict, verdict
+from chiflow.invert.result import Susceptibility
+from chiflow.invert.total_scale import total_result
+
+WEIGHTS = Path(__file__).resolve().parents[3] / "weights" / "total.safetensors"
+
+
+def net_total(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 1e-3,
+              magnitude: torch.Tensor | None = None, *, weights: Path = WEIGHTS, guard: bool = True) -> Susceptibility:
+    """χ in ppm of the total field, and the background that goes with it.
+
+    field : (X, Y, Z) ppm, background not removed. mask : (X, Y, Z) bool. weight : (X, Y, Z) W. sigma_ppm : noise of the field. magnitude : (X, Y, Z) any
+    unit, whose edges guide. weights : of the network. guard : leave the network out where the scan is unlike its training.
+    Raises ChiflowError for weights that are refused.
+    """
+    network, card = loaded(weights, field.device)
+    found = total_result(network, field, mask, geometry, weight, sigma_ppm, magnitude)
+    figures = {"MeanVoxelMm": found.start.geometry.voxel_size[0], "LocalRmsPpm": found.start.rms_ppm, "RelativeNoise": found.start.sigma}
+    judged = verdict(figures, card["Ranges"]) if guard else Verdict([], [])
+    messages = judged.warnings
+    if judged.reasons:
+        found = total_result(None, field, mask, geometry, weight, sigma_ppm, magnitude)
+        messages = [f"the network is not used: {'; '.join(judged.reasons)}"]
+    parameters = {"Weights": weights.name, "Sha256": card["Sha256"], "Guided": magnitude is not None, "OutOfRange": [*judged.warnings, *judged.reasons]}
+    return Susceptibility(found.chi, parameters, found.background, None, messages)
+
+
+@lru_cache(maxsize=2)
+def loaded(weights: Path, device: torch.device) -> tuple[TotalNet, dict]:
+    """The network of a weights file and its card."""
+    tensors, card = load_weights(weights)
+    form = card["Architecture"]
+    network = TotalNet(tuple(form["Channels"]), form["Iterations"])
+    network.load_state_dict(tensors)
+    return network.to(device, memory_format=torch.channels_last).eval(), card
