@@ -10,12 +10,18 @@ from test_background import ball, field_of, outside_field
 from chiflow.core.blocks import Correction
 from chiflow.core.geometry import Geometry
 from chiflow.core.total import INPUTS, TotalNet, explained, informed, inputs, local_field, middle_of, placed, started
+from chiflow.core.weights import load_weights
+from chiflow.invert.net import WEIGHTS as INVERSION_WEIGHTS
 from chiflow.invert.total_scale import coarser, coarser_geometry, factors_for, finer, turned
+from chiflow.simulate import recipe
 from chiflow.simulate.anatomy import LabelHead
 from chiflow.simulate.recipe import Recipe
 from chiflow.simulate.surroundings import Surroundings, background_field
 from chiflow.simulate.total import head_tensor, shim, turned_field
+from chiflow.train import total as total_training
+from chiflow.train import total_session
 from chiflow.train.total import loss_of
+from chiflow.train.total_session import Config, new_state, trained
 
 AXIAL = Geometry((42, 43, 45))
 OBLIQUE = Geometry((40, 43, 30), (1.2, 1.0, 1.5), (0.0, 0.42, 0.91))
@@ -195,3 +201,41 @@ def test_a_shim_takes_off_what_a_scanner_can():
 
 def test_a_correction_reads_as_many_volumes_as_it_is_told():
     assert not Correction(5, (4, 4), 1)(torch.ones(5, 8, 9, 10)).any()
+
+
+def test_training_begins_from_the_features_of_the_inversion_and_changes_nothing_yet():
+    state = new_state(Config(), torch.device("cpu"))
+    theirs, _ = load_weights(INVERSION_WEIGHTS)
+    own = state.network.corrections[0].state_dict()
+    assert torch.equal(own["before.first.weight"], theirs["corrections.0.before.first.weight"]) and not own["exit.weight"].any()
+    magnitudes = own["entrance.weight"].reshape(32, 3, INPUTS, 8, 3, 3)[:, :, 6], theirs["corrections.0.entrance.weight"].reshape(32, 3, 8, 8, 3, 3)[:, :, 6]
+    assert torch.equal(*magnitudes)
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """A configuration and random shapes of a few voxels."""
+    monkeypatch.setattr(recipe, "SHAPES", ((14, 14, 14),))
+    monkeypatch.setattr(total_training, "FEWEST_VOXELS", 50)
+    return Config(steps=4, shards=2, shard_size=1, steps_per_shard=2, warm_up=1, channels=(4, 4), checked_every=2, validation_samples=1), tmp_path
+
+
+def test_a_training_goes_on_where_it_was_interrupted(tiny, monkeypatch):
+    config, folder = tiny
+    whole = trained(config, [], [], folder / "whole", torch.device("cpu"))
+    monkeypatch.setattr(total_session, "SAVED_EVERY", 1)
+    real, done = total_session.stepped, []
+
+    def interrupted(*arguments):
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(real(*arguments))
+        return done[-1]
+
+    monkeypatch.setattr(total_session, "stepped", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trained(config, [], [], folder / "parts", torch.device("cpu"))
+    monkeypatch.setattr(total_session, "stepped", real)
+    again = trained(config, [], [], folder / "parts", torch.device("cpu"))
+    assert all(torch.equal(a, b) for a, b in zip(whole.mean.parameters(), again.mean.parameters()))
+    assert [row["step"] for row in again.curve] == [2, 4] and np.isfinite([row["loss"] for row in again.curve]).all()

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from chiflow.core.geometry import Geometry
-from chiflow.core.total import TotalNet
+from chiflow.core.total import TotalNet, TotalStart
 from chiflow.core.weights import load_weights
 from chiflow.invert.guard import Verdict, verdict
 from chiflow.invert.result import Susceptibility
@@ -30,14 +30,21 @@ def net_total(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weigh
     """
     network, card = loaded(weights, field.device)
     found = total_result(network, field, mask, geometry, weight, sigma_ppm, magnitude)
-    figures = {"MeanVoxelMm": found.start.geometry.voxel_size[0], "LocalRmsPpm": found.start.rms_ppm, "RelativeNoise": found.start.sigma}
-    judged = verdict(figures, card["Ranges"]) if guard else Verdict([], [])
+    judged = verdict(figures(found.start), card["Ranges"]) if guard else Verdict([], [])
     messages = judged.warnings
     if judged.reasons:
         found = total_result(None, field, mask, geometry, weight, sigma_ppm, magnitude)
         messages = [f"the network is not used: {'; '.join(judged.reasons)}"]
     parameters = {"Weights": weights.name, "Sha256": card["Sha256"], "Guided": magnitude is not None, "OutOfRange": [*judged.warnings, *judged.reasons]}
     return Susceptibility(found.chi, parameters, found.background, None, messages)
+
+
+def figures(start: TotalStart) -> dict[str, float]:
+    """What tells a scan from others: the mean voxel (cube root of the volume) that the network sees, local field and its noise, background over local field."""
+    size, inside = start.geometry.voxel_size, start.mask > 0
+    background = start.fit.forward(start.sources * ~inside)[inside]
+    return {"MeanVoxelMm": (size[0] * size[1] * size[2]) ** (1 / 3), "LocalRmsPpm": start.rms_ppm, "RelativeNoise": start.sigma,
+            "BackgroundToLocal": float(background.std())}
 
 
 @lru_cache(maxsize=2)

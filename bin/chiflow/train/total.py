@@ -14,6 +14,7 @@ from chiflow.core.box import mask_box
 from chiflow.core.geometry import Geometry
 from chiflow.core.total import TotalNet, TotalSolution, TotalStart, local_field, middle_of, placed
 from chiflow.invert.total_scale import turned
+from chiflow.invert.net_total import figures
 from chiflow.invert.total_start import total_start
 from chiflow.simulate.anatomy import LabelHead
 from chiflow.simulate.total import HeadTensor, drawn_total, made_total
@@ -23,6 +24,7 @@ HALVES = ("mask", "weight", "deviation", "depth", "guide")
 WHOLES = ("field", "sources", "prior")
 TRUTHS = ("chi", "local")
 ATTEMPTS = 20
+FEWEST_VOXELS = 1000
 FARTHEST = 1.5  # times ‖local‖: a sample whose start is farther away than that teaches nothing
 OF_CHI, EARLIER = 0.3, 0.2
 
@@ -33,7 +35,7 @@ def sample(seed: int, number: int, heads: list[LabelHead], tensors: list[HeadTen
         recipe = drawn_total(np.random.default_rng([seed, number, attempt]), len(heads))
         drawn = made_total(recipe, heads, tensors)
         made = drawn.sample
-        if made.mask.sum() < 1000 or made.chi[made.mask].std() < 1e-4:
+        if made.mask.sum() < FEWEST_VOXELS or made.chi[made.mask].std() < 1e-4:
             continue
         magnitude = made.magnitude if recipe.anatomy.guide_noise is not None else None
         box, geometry = mask_box(made.mask.numpy(), made.geometry)
@@ -93,3 +95,9 @@ def validated(network: TotalNet, contents: list[dict]) -> dict[str, float | None
         ratios["guided_over_start" if start.guide.any() else "unguided_over_start"].append(local)
         ratios["chi_over_start"].append(chi)
     return {name: math.exp(np.mean(values)) if values else None for name, values in ratios.items()}
+
+
+def ranges(contents: list[dict]) -> dict[str, list[float]]:
+    """Lower and upper bound (percentiles 1 and 99) of each figure of the samples (invert/net_total.py)."""
+    rows = [figures(restored(content)[0]) for content in contents]
+    return {name: [float(f"{np.percentile([row[name] for row in rows], q):.4g}") for q in (1, 99)] for name in rows[0]}
