@@ -47,8 +47,8 @@ def total_result(network: TotalNet | None, field: torch.Tensor, mask: torch.Tens
     fit = fine.fit
     sources = fine.sources + delta - explained(fit.forward(delta), fit, fine.deviation, FINE_STEPS)
     cut = lambda volume: volume[middle] * mask * fine.rms_ppm
-    maps = [cut(v) for v in (sources, local_field(sources, fit), fit.forward(sources * ~fit.inside), fine.sources, local_field(fine.sources, fit))]
-    return TotalResult(*maps, coarse)
+    maps = [cut(v) for x in (sources, fine.sources) for v in (x * (1 - fine.outer), local_field(x, fine, fit), fit.forward(x * fine.outer))]
+    return TotalResult(*maps[:5], coarse)
 
 
 def averaged(network: TotalNet, start: TotalStart) -> torch.Tensor:
@@ -65,7 +65,7 @@ def turned(start: TotalStart, order: tuple[int, ...] = (0, 1, 2), flips: tuple[i
     move = lambda volume: volume.permute(order).flip(flips)
     shape, size, b0 = ([values[a] for a in order] for values in (start.geometry.shape, start.geometry.voxel_size, start.geometry.b0))
     b0 = [-b if axis in flips else b for axis, b in enumerate(b0)]
-    kept = {name: move(getattr(start, name)) for name in ("mask", "weight", "deviation", "depth")}
+    kept = {name: move(getattr(start, name)) for name in ("mask", "weight", "outer", "deviation", "depth")}
     signed = {name: sign * move(getattr(start, name)) for name in ("field", "sources", "prior")}
     return replace(start, geometry=Geometry(tuple(shape), tuple(size), tuple(b0)), guide=contrast * move(start.guide), **kept, **signed)
 

@@ -17,6 +17,6 @@ def total_start(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, wei
     """The start for a total field (ppm), a mask (bool), W and a magnitude in any unit, or None; tensors (X, Y, Z)."""
     start = started(field, mask, geometry, weight, sigma_ppm, magnitude)
     middle, _ = middle_of(geometry)
-    local = local_field(start.sources, start.fit)[middle] * start.rms_ppm
+    local = local_field(start.sources, start)[middle] * start.rms_ppm
     weights, sigma, least = with_remainder(local, mask, geometry, mask.float() if weight is None else weight, sigma_ppm)
     return informed(start, guided(local, mask, geometry, weights, sigma, magnitude, least, rules=RULES).chi)

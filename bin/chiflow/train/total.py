@@ -20,7 +20,7 @@ from chiflow.simulate.anatomy import LabelHead
 from chiflow.simulate.total import HeadTensor, drawn_total, made_total
 from chiflow.train.inversion import gain, without_mean
 
-HALVES = ("mask", "weight", "deviation", "depth", "guide")
+HALVES = ("mask", "weight", "outer", "deviation", "depth", "guide")
 WHOLES = ("field", "sources", "prior")
 TRUTHS = ("chi", "local")
 ATTEMPTS = 20
@@ -43,7 +43,7 @@ def sample(seed: int, number: int, heads: list[LabelHead], tensors: list[HeadTen
         start = total_start(cut(made.field), cut(made.mask), geometry, cut(made.weight), made.sigma_ppm, cut(magnitude))
         middle, wide = middle_of(geometry)
         truth = {"chi": placed(cut(made.chi), middle, wide.shape) / start.rms_ppm, "local": placed(cut(drawn.local), middle, wide.shape) / start.rms_ppm}
-        first, inside = local_field(start.sources, start.fit), start.mask > 0
+        first, inside = local_field(start.sources, start), start.mask > 0
         if without_mean((first - truth["local"])[inside]).norm() < FARTHEST * without_mean(truth["local"][inside]).norm():
             break
     volumes = {name: getattr(start, name).half() for name in HALVES} | {name: getattr(start, name) for name in WHOLES}
@@ -66,18 +66,18 @@ def turned_at_random(start: TotalStart, truth: dict, rng: np.random.Generator) -
     return turned(start, order, flips, sign, contrast), {name: sign * value.permute(order).flip(flips) for name, value in truth.items()}
 
 
-def errors_of(sources: torch.Tensor, local: torch.Tensor, truth: dict, inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Errors (N,) in the mask of the local field and of χ, without means."""
-    return without_mean((local - truth["local"])[inside]), without_mean((sources - truth["chi"])[inside])
+def errors_of(sources: torch.Tensor, local: torch.Tensor, start: TotalStart, truth: dict) -> tuple[torch.Tensor, torch.Tensor]:
+    """Errors (N,) in the mask of the local field and of χ_in, without means."""
+    inside = start.mask > 0
+    return without_mean((local - truth["local"])[inside]), without_mean((sources * (1 - start.outer) - truth["chi"])[inside])
 
 
 def loss_of(found: TotalSolution, start: TotalStart, truth: dict) -> torch.Tensor:
     """The loss above."""
-    inside = start.mask > 0
-    before = errors_of(start.sources, local_field(start.sources, start.fit), truth, inside)
+    before = errors_of(start.sources, local_field(start.sources, start), start, truth)
     gains = []
     for sources, local in zip(found.sources, found.local):
-        now = errors_of(sources, local, truth, inside)
+        now = errors_of(sources, local, start, truth)
         gains.append(gain(now[0], before[0]) + OF_CHI * gain(now[1], before[1]))
     return gains[-1] + EARLIER * sum(gains[:-1])
 
@@ -88,9 +88,9 @@ def validated(network: TotalNet, contents: list[dict]) -> dict[str, float | None
     ratios = {"guided_over_start": [], "unguided_over_start": [], "chi_over_start": []}
     for content in contents:
         start, truth = restored(content, next(network.parameters()).device)
-        found, inside = network(start), start.mask > 0
-        before = errors_of(start.sources, local_field(start.sources, start.fit), truth, inside)
-        now = errors_of(found.sources[-1], found.local[-1], truth, inside)
+        found = network(start)
+        before = errors_of(start.sources, local_field(start.sources, start), start, truth)
+        now = errors_of(found.sources[-1], found.local[-1], start, truth)
         local, chi = (float(torch.log(a.norm() / b.norm())) for a, b in zip(now, before))
         ratios["guided_over_start" if start.guide.any() else "unguided_over_start"].append(local)
         ratios["chi_over_start"].append(chi)
