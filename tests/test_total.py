@@ -9,7 +9,7 @@ from test_background import ball, field_of, outside_field
 
 from chiflow.core.blocks import Correction
 from chiflow.core.geometry import Geometry
-from chiflow.core.total import INPUTS, TotalNet, explained, informed, inputs, local_field, middle_of, placed, started, surface
+from chiflow.core.total import INPUTS, TotalNet, explained, informed, inputs, local_field, middle_of, outside_of, placed, started, surface
 from chiflow.core.weights import load_weights
 from chiflow.invert.net import WEIGHTS as INVERSION_WEIGHTS
 from chiflow.invert.total_scale import coarser, coarser_geometry, factors_for, finer, turned
@@ -65,11 +65,11 @@ def test_untrained_the_network_is_its_start(geometry):
 @torch.no_grad()
 def test_the_local_field_differs_from_the_total_field_by_that_of_sources_outside(geometry, bent):
     """Whatever the network says: the field of these sources, none of them below the mask's surface, so it is harmonic there."""
-    start = start_of(geometry)
+    start = informed(start_of(geometry), 0.5 * scan(geometry)[3])
     found = trained_at_random()(start)
     inside, fit = start.mask > 0, start.fit
     background = (start.field - found.local[-1]) * start.mask
-    outside = found.sources[-1] * start.outer
+    outside = outside_of(found.sources[-1], start)
     assert torch.allclose(background[inside], fit.forward(outside)[inside], atol=1e-4 * float(start.field.abs().max()))
     assert not outside[inside & ~surface(inside)].any()
     curvature = sum((background.roll(1, a) + background.roll(-1, a) - 2 * background) / v**2 for a, v in enumerate(geometry.voxel_size))

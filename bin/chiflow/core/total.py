@@ -3,10 +3,9 @@
     χ₀ = the fit of sources to the field (source_fit.py), P = 0.03 ppm inside, 3 ppm outside;      χ₁ = χ₀ + 1.2 (t − J D t);      for k = 1 … K:
     χ ← χ + z − J D z,      z = CNN_k(χ_in, G χ_in, χ̄_in, f − D χ_out, χ_out, D χ_out, W (f − D χ), 3 σ / W, guide, mask, depth, t)  in the mask
 
-The voxels of the mask's surface lie partly outside, next to bone and air: their deviation is √(0.03² + 0.025²) ppm, and of a source x in them the share
-x² / (x² + κ²) counts as outside, κ = 5.5 times the median |χ₀| inside (NRMSE of four heads with bone at the mask 2 to 10 % less, of one with fluid between 7 % more). χ_out and χ_in are told apart by that.
-
-t is χ as an inversion of the local field f − D χ₀_out finds it, guided TV for one, less its mean.
+t is χ as an inversion of the local field f − D χ₀_out finds it, guided TV for one, less its mean. The voxels of the mask's surface lie partly outside, next to
+bone and air: their deviation is √(0.03² + 0.025²) ppm, and of what t does not explain in them, y = χ − t, the share y² / (y² + κ²) counts as outside (κ three times
+the median of |χ₀| inside, y that of χ₀). So χ_out is χ outside the mask and that share of y on its surface, χ_in the rest.
 
 G χ_in is what χ_in would be if it were a g + b near each voxel, g the guide: a guided filter with boxes of 20 mm, whose mean of χ_in is χ̄_in.
 J explains a field by sources as the fit does, by n steps of conjugate gradients with P = 0.3 ppm inside, which get in 12 steps where 0.03 ppm gets in 60: what of z is seen in the field is taken back, and what
@@ -36,7 +35,7 @@ from chiflow.core.solvers import conjugate_gradient
 from chiflow.core.source_fit import MARGIN_MM, SourceFit
 
 INSIDE_PPM, OUTSIDE_PPM, RIDGE = 0.03, 3.0, 0.002
-SURFACE_PPM, SURFACE_LIMIT = 0.025, 5.5
+SURFACE_PPM, SURFACE_LIMIT = 0.025, 3.0
 CHANGE_PPM = 0.3
 PRIOR_SHARE, PRIOR_STEPS = 1.2, 12
 FIT_ITERATIONS, FIT_TOLERANCE = 200, 2e-4
@@ -53,7 +52,7 @@ LEAST_CONTRAST = 0.1  # variance of a guide that explains nothing
 @dataclass(frozen=True)
 class TotalStart:
     """Tensors on a periodic grid with the mask in its middle and room for sources around it: field, sources (χ₀ or χ₁) and prior (t, or 0) in units of rms_ppm, mask (float),
-    weight (W), outer (share of a source that counts as outside), deviation (P, ppm), depth (exp(−d / 5 mm) inside, −exp(−d / 5 mm) outside), guide (0 without one).
+    weight (W), outer (share of χ − t that counts as outside), deviation (P, ppm), depth (exp(−d / 5 mm) inside, −exp(−d / 5 mm) outside), guide (0 without one).
 
     geometry : of the grid. sigma : noise of the field where the weight is 1, in units of rms_ppm.
     """
@@ -96,8 +95,7 @@ def started(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight:
     rim = surface(inside)
     deviation = torch.where(inside, torch.where(rim, math.hypot(INSIDE_PPM, SURFACE_PPM), INSIDE_PPM), OUTSIDE_PPM * fit.outside)
     sources, _ = fit.solve(deviation, RIDGE, iterations, FIT_TOLERANCE, "Sources")
-    limit = SURFACE_LIMIT * sources[inside].abs().median()
-    outer = torch.where(inside, rim * sources**2 / (sources**2 + limit**2).clamp(min=1e-30), 1.0)
+    outer = (~inside).float()
     local = fit.field - fit.forward(sources * outer)
     rms = max(float(local[fit.squared > 0].square().mean() ** 0.5), 1e-12)
     guide = torch.zeros_like(field) if magnitude is None else standardised(magnitude, mask, geometry)
@@ -115,12 +113,19 @@ def surface(inside: torch.Tensor) -> torch.Tensor:
 
 def informed(start: TotalStart, chi: torch.Tensor) -> TotalStart:
     """The start with χ₁ for χ₀, from χ (X, Y, Z) in ppm of an inversion of its local field."""
-    inside, fit = start.mask > 0, start.fit
+    inside, fit, x = start.mask > 0, start.fit, start.sources
     first = [(p - n) // 2 for p, n in zip(inside.shape, chi.shape)]
     prior = placed(chi, tuple(slice(f, f + n) for f, n in zip(first, chi.shape)), inside.shape)
     prior = (prior - prior[inside].mean()) * inside / start.rms_ppm
+    unexplained, limit = (x - prior) ** 2, (SURFACE_LIMIT * x[inside].abs().median()) ** 2
+    outer = torch.where(inside, surface(inside) * unexplained / (unexplained + limit).clamp(min=1e-30), 1.0)
     change = prior - explained(fit.forward(prior), fit, start.deviation, PRIOR_STEPS)
-    return replace(start, sources=start.sources + PRIOR_SHARE * change, prior=prior)
+    return replace(start, sources=x + PRIOR_SHARE * change, prior=prior, outer=outer)
+
+
+def outside_of(x: torch.Tensor, start: TotalStart) -> torch.Tensor:
+    """χ_out of all sources."""
+    return start.outer * (x - start.prior)
 
 
 def middle_of(geometry: Geometry) -> tuple[tuple[slice, ...], Geometry]:
@@ -165,14 +170,13 @@ def explained(field: torch.Tensor, fit: SourceFit, deviation: torch.Tensor, step
 
 def local_field(x: torch.Tensor, start: TotalStart, fit: SourceFit | None = None) -> torch.Tensor:
     """f − D χ_out in the mask; D χ_in where nothing was measured. fit : that of the start, when it is there already."""
-    fit = fit or start.fit
-    local = torch.where(fit.squared > 0, fit.field - fit.forward(x * start.outer), fit.forward(x * (1 - start.outer)))
-    return local * start.mask
+    fit, outside = fit or start.fit, outside_of(x, start)
+    return torch.where(fit.squared > 0, fit.field - fit.forward(outside), fit.forward(x - outside)) * start.mask
 
 
 def inputs(x: torch.Tensor, start: TotalStart, fit: SourceFit) -> torch.Tensor:
     """What a CNN sees, (INPUTS, X, Y, Z), each about 1."""
-    outside = x * start.outer
+    outside = outside_of(x, start)
     background = fit.forward(outside)
     misfit = start.weight * (start.field - background - fit.forward(x - outside))
     doubt = (start.sigma / start.weight.clamp(min=0.1)).clamp(max=1)

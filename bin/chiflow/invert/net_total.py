@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from chiflow.core.geometry import Geometry
-from chiflow.core.total import TotalNet, TotalStart
+from chiflow.core.total import TotalNet, TotalStart, outside_of
 from chiflow.core.weights import load_weights
 from chiflow.invert.guard import Verdict, verdict
 from chiflow.invert.result import Susceptibility
@@ -42,7 +42,7 @@ def net_total(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weigh
 def figures(start: TotalStart) -> dict[str, float]:
     """What tells a scan from others: the mean voxel (cube root of the volume) that the network sees, local field and its noise, background over local field."""
     size, inside = start.geometry.voxel_size, start.mask > 0
-    background = start.fit.forward(start.sources * start.outer)[inside]
+    background = start.fit.forward(outside_of(start.sources, start))[inside]
     return {"MeanVoxelMm": (size[0] * size[1] * size[2]) ** (1 / 3), "LocalRmsPpm": start.rms_ppm, "RelativeNoise": start.sigma,
             "BackgroundToLocal": float(background.std())}
 

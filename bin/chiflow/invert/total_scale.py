@@ -1,8 +1,8 @@
 """The network of the total field on voxels of any size: it works on voxels of about 2.4 mm, where it was trained, and the fit on those of the scan.
 
-    χ = χ₀ + δ − J D δ,      δ = what guided TV and the network change inside, interpolated
+    χ = χ₁ + δ − J D δ,      δ = what the network changes inside, interpolated; χ₁ is made of χ₀ of the scan's voxels and t of the coarse ones, interpolated
 
-What is ambiguous between inside and outside is smooth, so coarse voxels hold it; χ₀, J and D are those of the fine grid, and J undoes what they see of δ.
+What is ambiguous between inside and outside is smooth, so coarse voxels hold it; χ₀, J and D are those of the fine grid, and J undoes what they see of t and δ.
 The network's change is the mean over flips of the axes and of the sign, each turned back.
 """
 
@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool3d, interpolate, pad
 
 from chiflow.core.geometry import Geometry
 from chiflow.core.progress import progress
-from chiflow.core.total import TotalNet, TotalStart, explained, local_field, middle_of, placed, started
+from chiflow.core.total import TotalNet, TotalStart, explained, informed, local_field, middle_of, outside_of, placed, started
 from chiflow.invert.total_start import total_start
 
 WORKING_MM = 2.4
@@ -37,18 +37,19 @@ class TotalResult:
 def total_result(network: TotalNet | None, field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None, sigma_ppm: float,
                  magnitude: torch.Tensor | None) -> TotalResult:
     """Sources and local field of a total field; arguments as those of core/total.py's `started`. Without a network it ends where that starts."""
-    fine, factors = started(field, mask, geometry, weight, sigma_ppm, magnitude), factors_for(geometry)
+    first, factors = started(field, mask, geometry, weight, sigma_ppm, magnitude), factors_for(geometry)
     small = coarser(field, mask, geometry, weight, sigma_ppm, magnitude, factors)
     coarse = total_start(*small)
-    change = (coarse.sources + (averaged(network, coarse) if network else 0)) * coarse.mask * coarse.rms_ppm
-    change = change - started(*small).sources * coarse.mask * coarse.rms_ppm
     (part, _), (middle, _) = middle_of(small[2]), middle_of(geometry)
-    delta = placed(finer(change[part], coarse.mask[part], mask, factors), middle, fine.mask.shape) / fine.rms_ppm
-    fit = fine.fit
-    sources = fine.sources + delta - explained(fit.forward(delta), fit, fine.deviation, FINE_STEPS)
-    cut = lambda volume: volume[middle] * mask * fine.rms_ppm
-    maps = [cut(v) for x in (sources, fine.sources) for v in (x * (1 - fine.outer), local_field(x, fine, fit), fit.forward(x * fine.outer))]
-    return TotalResult(*maps[:5], coarse)
+    wide = lambda volume: finer((volume * coarse.mask)[part] * coarse.rms_ppm, coarse.mask[part], mask, factors)
+    fine = informed(first, wide(coarse.prior))
+    sources, fit = fine.sources, fine.fit
+    if network:
+        delta = placed(wide(averaged(network, coarse)), middle, fine.mask.shape) / fine.rms_ppm
+        sources = sources + delta - explained(fit.forward(delta), fit, fine.deviation, FINE_STEPS)
+    outside = outside_of(sources, fine)
+    maps = (sources - outside, local_field(sources, fine, fit), fit.forward(outside), first.sources, local_field(first.sources, first))
+    return TotalResult(*(volume[middle] * mask * fine.rms_ppm for volume in maps), coarse)
 
 
 def averaged(network: TotalNet, start: TotalStart) -> torch.Tensor:

@@ -12,7 +12,7 @@ import torch
 
 from chiflow.core.box import mask_box
 from chiflow.core.geometry import Geometry
-from chiflow.core.total import TotalNet, TotalSolution, TotalStart, local_field, middle_of, placed
+from chiflow.core.total import TotalNet, TotalSolution, TotalStart, local_field, middle_of, outside_of, placed
 from chiflow.invert.total_scale import turned
 from chiflow.invert.net_total import figures
 from chiflow.invert.total_start import total_start
@@ -69,7 +69,7 @@ def turned_at_random(start: TotalStart, truth: dict, rng: np.random.Generator) -
 def errors_of(sources: torch.Tensor, local: torch.Tensor, start: TotalStart, truth: dict) -> tuple[torch.Tensor, torch.Tensor]:
     """Errors (N,) in the mask of the local field and of χ_in, without means."""
     inside = start.mask > 0
-    return without_mean((local - truth["local"])[inside]), without_mean((sources * (1 - start.outer) - truth["chi"])[inside])
+    return without_mean((local - truth["local"])[inside]), without_mean((sources - outside_of(sources, start) - truth["chi"])[inside])
 
 
 def loss_of(found: TotalSolution, start: TotalStart, truth: dict) -> torch.Tensor:
