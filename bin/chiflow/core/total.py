@@ -8,13 +8,15 @@ bone and air: their deviation is √(0.03² + 0.025²) ppm, and of what t does n
 the median of |χ₀| inside, y that of χ₀). So χ_out is χ outside the mask and that share of y on its surface, χ_in the rest.
 
 G χ_in is what χ_in would be if it were a g + b near each voxel, g the guide: a guided filter with boxes of 20 mm, whose mean of χ_in is χ̄_in.
-J explains a field by sources as the fit does, by n steps of conjugate gradients with P = 0.3 ppm inside, which get in 12 steps where 0.03 ppm gets in 60: what of z is seen in the field is taken back, and what
-remains changes no field in the mask. It is the fit with the mean z of the prior in place of 0, so an idea of χ inside is enough to tell a
-local field from a background: half of the true χ takes a third off the error of the local field, t takes off 10 to 15 %. The last layer of each CNN starts at 0: untrained, the network is χ₁.
+J explains a field by sources as the fit does, by n steps of conjugate gradients with P = 0.3 ppm inside, which get in 12 steps where 0.03 ppm gets in 60: what
+of z is seen in the field is taken back, and what remains hardly changes the field in the mask (a tenth of that of z is left). It is the fit with the mean z of
+the prior in place of 0, so an idea of χ inside is enough to tell a local field from a background: half of the true χ takes a third off the error of the local
+field. The last layer of each CNN starts at 0: untrained, the network is χ₁.
 
     local = f − D χ_out,      χ = χ_in
 
-differs from f by the field of sources outside and on the surface of the mask, whatever the CNN says. Everything is in units of the root mean square of f − D χ₀_out in the mask.
+differs from f by the field of sources outside and on the surface of the mask, whatever the CNN says. Everything is in units of the root mean square of
+f − D χ₀_out in the mask.
 
 References: Hammernik 2018 (10.1002/mrm.26977) for unrolling, Schwab 2019 (10.1088/1361-6420/aaf14a) for learning what the data do not see, He 2013
 (10.1109/TPAMI.2012.213) for the guided filter, Liu 2017 (10.1002/mrm.26331) for total field inversion.
