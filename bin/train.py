@@ -4,13 +4,16 @@ from typing import Annotated
 
 import typer
 
-from chiflow.core.cli import Device, execute
+from chiflow.core.cli import Device, choose, execute
 from chiflow.core.device import select_device
 from chiflow.train.card import write_weights
 from chiflow.train.heads import kept_folder, read_data
 from chiflow.train.inversion import Config
 from chiflow.train.session import trained
+from chiflow.train.total_session import Config as TotalConfig
+from chiflow.train.total_session import write_total
 
+NETWORKS = {"inversion": Config, "total": TotalConfig}
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 
 
@@ -20,7 +23,7 @@ def main(
     held_out: Annotated[str, typer.Option(help="Ends of names of label maps, or patterns, to validate on, e.g. '17 18'; default: the last fifth.")] = "",
     out: Annotated[Path, typer.Option(help="Folder for inversion.safetensors and its card.", show_default="weights")] = WEIGHTS,
     curve: Annotated[Path | None, typer.Option(help="Folder for curve.csv and curve.png; default: --folder.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Number of steps.")] = Config.steps,
+    steps: Annotated[int | None, typer.Option(min=1, help="Number of steps; default: that of the network.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = Config.seed,
     shards: Annotated[int, typer.Option(min=1, help="Number of shards to draw samples from.")] = Config.shards,
     shard_size: Annotated[int, typer.Option(min=1, help="Samples of a shard.")] = Config.shard_size,
@@ -28,12 +31,18 @@ def main(
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw samples meanwhile.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the network on a CPU.")] = 1,
     device: Device = "auto",
+    network: Annotated[str, typer.Option(help=f"Which network, one of: {', '.join(NETWORKS)}; that of the total field takes --folder, --labels, --held-out, --out, --steps and --seed.")] = "inversion",
 ) -> None:
-    """Train the network of the learned inversion on simulated fields, and write its weights and their card.
+    """Train the network of the learned inversion, or of the total field, on simulated fields, and write its weights and their card.
 
     Interrupted, the same command goes on from its last checkpoint, to the same weights. More --steps go on from there, too.
     """
-    config = Config(seed=seed, steps=steps, shards=shards, shard_size=shard_size, validation_samples=validation_samples)
+    given = {} if steps is None else {"steps": steps}
+    if choose(NETWORKS, network, "network") is TotalConfig:
+        with kept_folder(folder):
+            write_total(TotalConfig(seed=seed, **given), labels, held_out, folder, out, select_device(device), threads)
+        return
+    config = Config(seed=seed, **given, shards=shards, shard_size=shard_size, validation_samples=validation_samples)
     with kept_folder(folder):
         data = read_data(labels, held_out, folder, shard_size)
         state = trained(config, data, folder, curve or folder, select_device(device), workers, threads)

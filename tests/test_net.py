@@ -7,6 +7,8 @@ import pytest
 import torch
 from test_invert import AXIAL, OBLIQUE, brain
 
+from chiflow.core import blocks
+from chiflow.core.blocks import Convolution, Correction, shuffled, unshuffled
 from chiflow.core.contracts import worst
 from chiflow.core.errors import ChiflowError
 from chiflow.core.geometry import Geometry
@@ -15,7 +17,7 @@ from chiflow.invert.guard import FARTHEST, checks, figures_before
 from chiflow.invert.gtv import guided
 from chiflow.invert.net import WEIGHTS, ensemble, loaded, net
 from chiflow.invert.prepared import prepared, turned
-from chiflow.invert.unrolled import Convolution, Correction, Unrolled, shuffled, unshuffled
+from chiflow.invert.unrolled import Unrolled
 
 RANGES = {"MeanVoxelMm": [0.5, 2.8], "FieldRmsPpm": [0.002, 0.1], "RelativeNoise": [0.01, 1.0]}
 
@@ -37,7 +39,7 @@ def test_shuffling_is_undone():
 
 @pytest.mark.parametrize("part", [3, 64])
 def test_convolution_of_slices_is_the_3d_one(part, monkeypatch):
-    monkeypatch.setattr(unrolled, "PART", part)
+    monkeypatch.setattr(blocks, "PART", part)
     convolution, x = Convolution(3, 5), random(11, 3, 8, 7)
     kernel = convolution.weight.detach().reshape(5, 3, 3, 3, 3).transpose(1, 2)
     naive = torch.nn.functional.conv3d(x.transpose(0, 1)[None], kernel, padding=1)[0].transpose(0, 1)
@@ -48,7 +50,7 @@ def test_convolution_of_slices_is_the_3d_one(part, monkeypatch):
 
 @pytest.mark.parametrize("shape", [(11, 12, 13), (16, 8, 20)])
 def test_a_correction_has_the_size_of_its_input_and_starts_at_zero(shape):
-    correction = Correction((4, 6), 1)
+    correction = Correction(unrolled.INPUTS, (4, 6), 1)
     assert torch.equal(correction(random(unrolled.INPUTS, *shape)), torch.zeros(shape))
 
 

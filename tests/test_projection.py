@@ -6,7 +6,7 @@ import torch
 from chiflow.background.joint import joint
 from chiflow.background.lbv import interior, laplacian, lbv, peeled, polynomials
 from chiflow.background.pdf import pdf
-from chiflow.background.sources import SourceFit
+from chiflow.core.source_fit import SourceFit
 from chiflow.core.geometry import Geometry
 from test_background import ball, field_of, outside_field
 
@@ -34,7 +34,7 @@ def test_adjoint_and_forward_are_one_pair():
 def test_distance_counts_around_the_periodic_grid():
     geometry = Geometry((10, 11, 12), (1.0, 2.0, 1.5))
     fit = SourceFit(torch.zeros(geometry.shape), torch.ones(geometry.shape, dtype=torch.bool), geometry, None)
-    distance = fit._distance(geometry)
+    distance = fit.distance
     assert distance[-1, 0, 0] == distance[10, 0, 0] == 1 and distance[0, -1, 0] == 2 and distance[0, 0, -2] == 3
 
 

@@ -14,7 +14,7 @@ References: Liu 2011 (10.1002/nbm.1670) for the projection, Chatnuntawech 2017 (
 import torch
 
 from chiflow.background.result import LocalField
-from chiflow.background.sources import SourceFit
+from chiflow.core.source_fit import SourceFit
 from chiflow.core.geometry import Geometry
 
 INSIDE = 0.03  # deviation of χ of brain over that of bone and air: 0.03 ppm and 1 ppm

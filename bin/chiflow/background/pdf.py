@@ -11,7 +11,7 @@ Reference: Liu 2011 (10.1002/nbm.1670).
 import torch
 
 from chiflow.background.result import LocalField
-from chiflow.background.sources import SourceFit
+from chiflow.core.source_fit import SourceFit
 from chiflow.core.geometry import Geometry
 
 RIDGE = 0.01  # local field of 0.01 ppm against sources of 1 ppm

@@ -16,8 +16,9 @@ References: Milovic 2018 (10.1002/mrm.27073), Milovic 2019 (10.1002/mrm.27483) f
 import torch
 
 from chiflow.core.geometry import Geometry
+from chiflow.core.guide import standardised
 from chiflow.core.progress import progress
-from chiflow.invert.guide import GuideImages, standardised
+from chiflow.invert.guide import GuideImages
 from chiflow.invert.misfit import lambda_for, refine, within
 from chiflow.invert.result import Susceptibility
 from chiflow.invert.sources import PADDING, SourceProblem, SourceSearch

@@ -21,9 +21,10 @@ from dataclasses import dataclass, replace
 import torch
 
 from chiflow.core.geometry import Geometry
+from chiflow.core.guide import standardised
 from chiflow.core.progress import progress
 from chiflow.core.solvers import conjugate_gradient
-from chiflow.invert.guide import GuideImages, standardised
+from chiflow.invert.guide import GuideImages
 from chiflow.invert.medi import edge_weight
 from chiflow.invert.misfit import lambda_for, refine, within
 from chiflow.invert.problem import ridge_for

@@ -1,6 +1,6 @@
 """What a magnitude image can tell of χ: edges, never values.
 
-The guide is the magnitude over its local mean, less 1, over its standard deviation in the mask, within ± 3. The images that it explains are
+The guide is a standardised magnitude (core/guide.py). The images that it explains are
 
     S c = Σ_b m_b(guide) c_b(x)
 
@@ -13,31 +13,14 @@ Reference: Chen 2007 (10.1145/1276377.1276506) for the grid.
 import math
 
 import torch
-from torch.nn.functional import avg_pool3d
 
 from chiflow.core.geometry import Geometry
 
-LOCAL_MM = 15.0
-LIMIT = 3.0
 GREY_VALUES = 10
 LEAST_DISTANCE = 0.15  # of grey values, in standard deviations
 CONTROL_MM = 24.0
 FEW = 10.0  # voxels: what fewer see moves little
 PART = 400_000  # numbers handled at a time: they stay in the cache
-
-
-def standardised(magnitude: torch.Tensor, mask: torch.Tensor, geometry: Geometry) -> torch.Tensor:
-    """The guide (X, Y, Z) of a magnitude in any unit; 0 where the magnitude says nothing."""
-    inside = mask.float()
-    image = magnitude * inside
-    for axis, size in enumerate(geometry.voxel_size):
-        reach = [0, 0, 0]
-        reach[axis] = min(max(round(LOCAL_MM / size), 1), (mask.shape[axis] - 1) // 2)
-        mean = lambda v: avg_pool3d(v[None, None], [2 * r + 1 for r in reach], 1, reach)[0, 0]
-        image, inside = mean(image), mean(inside)
-    relative = torch.where(mask, magnitude * inside / image.clamp(min=1e-20) - 1, 0)
-    spread = relative[mask].std().clamp(min=1e-6)
-    return (relative / spread).clamp(-LIMIT, LIMIT) * (image.max() > 0)
 
 
 class GuideImages:

@@ -11,6 +11,7 @@ is a running mean of the weights.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -75,7 +76,7 @@ class State:
     @property
     def device(self) -> torch.device:
         """Where the network is."""
-        return self.network.log_pull.device
+        return next(self.network.parameters()).device
 
 
 def new_state(config: Config, device: torch.device) -> State:
@@ -97,12 +98,12 @@ def save_state(state: State, config: Config, path: Path) -> None:
     path.with_suffix(".part").replace(path)
 
 
-def load_state(config: Config, path: Path, device: torch.device) -> State:
-    """The checkpoint of this configuration, or an untrained network. Raises ChiflowError when it is of another one; FREE may differ."""
-    state = new_state(config, device)
+def load_state(config, path: Path, device: torch.device, new: Callable = new_state) -> State:
+    """The checkpoint of this configuration, or an untrained network by `new`. Raises ChiflowError when it is of another one; FREE may differ."""
+    state = new(config, device)
     if path.is_file():
         content = torch.load(path, weights_only=True, map_location=device)
-        stated = asdict(Config()) | content["config"]  # a checkpoint from before an option was one has its default
+        stated = asdict(type(config)()) | content["config"]  # a checkpoint from before an option was one has its default
         changed = [key for key, value in asdict(config).items() if key not in FREE and stated[key] != value]
         if changed:
             raise ChiflowError(f"{path}: checkpoint of another configuration ({', '.join(changed)}): give its options, or another folder")
@@ -136,16 +137,21 @@ def rate(config: Config, step: int) -> float:
 def advance(state: State, config: Config, content: dict, rng: np.random.Generator) -> float:
     """One step on one sample; returns its loss."""
     start, truth = turned_at_random(*restored(content, state.device), rng)
+    return stepped(state, lambda: loss_of(state.network(start), start, truth), rate(config, state.step), config.running_mean)
+
+
+def stepped(state: State, loss_now: Callable[[], torch.Tensor], learning_rate: float, running_mean: float) -> float:
+    """One step down the gradient of a loss, unless that is not finite; returns the loss."""
     for group in state.optimiser.param_groups:
-        group["lr"] = rate(config, state.step) * group["factor"]
+        group["lr"] = learning_rate * group["factor"]
     state.optimiser.zero_grad()
-    loss = loss_of(state.network(start), start, truth)
+    loss = loss_now()
     if torch.isfinite(loss):
         loss.backward()
         torch.nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
         state.optimiser.step()
     state.step += 1
-    keep = min(config.running_mean, state.step / (state.step + 20))
+    keep = min(running_mean, state.step / (state.step + 20))
     with torch.no_grad():
         for mean, now in zip(state.mean.parameters(), state.network.parameters()):
             mean.lerp_(now, 1 - keep)

@@ -7,15 +7,16 @@ periodic, so its margin lies on all sides. Any field that is harmonic in the mas
 """
 
 import math
+from functools import cached_property
 
 import torch
 from scipy.ndimage import distance_transform_edt
 
 from chiflow.core.dipole import dipole_kernel
-from chiflow.core.fourier import filtered, inverse, padded_shape, transform
+from chiflow.core.fourier import inverse, padded_shape, transform
 from chiflow.core.geometry import Geometry
 from chiflow.core.progress import progress
-from chiflow.core.solvers import conjugate_gradient_steps
+from chiflow.core.solvers import Operator, conjugate_gradient_steps
 
 MARGIN_MM = 15.0
 NEAR = 0.7  # share of the deviation that sources next to the mask lack
@@ -36,13 +37,19 @@ class SourceFit:
         self.inside[self.corner] = mask
         self.squared = (mask.float() if weight is None else weight * mask) ** 2
         self.field = torch.where(self.squared > 0, field, 0)
-        self.outside = (1 - NEAR * torch.exp(-self._distance(geometry) / REACH_MM)) * ~self.inside
+        self.geometry = geometry
 
-    def _distance(self, geometry: Geometry) -> torch.Tensor:
-        """Distance of every voxel to the mask in mm on the periodic grid."""
-        half = tuple((p - n) // 2 for p, n in zip(self.padded, geometry.shape))
+    @cached_property
+    def outside(self) -> torch.Tensor:
+        """P of the sources around the mask, on the padded grid."""
+        return (1 - NEAR * torch.exp(-self.distance / REACH_MM)) * ~self.inside
+
+    @cached_property
+    def distance(self) -> torch.Tensor:
+        """Distance of every voxel to the mask in mm on the periodic grid, 0 in it."""
+        half = tuple((p - n) // 2 for p, n in zip(self.padded, self.geometry.shape))
         centred = torch.roll(self.inside, half, (0, 1, 2))
-        distance = torch.from_numpy(distance_transform_edt(~centred.cpu().numpy(), sampling=geometry.voxel_size))
+        distance = torch.from_numpy(distance_transform_edt(~centred.cpu().numpy(), sampling=self.geometry.voxel_size))
         return torch.roll(distance.float().to(self.inside.device), tuple(-h for h in half), (0, 1, 2))
 
     def forward(self, chi: torch.Tensor) -> torch.Tensor:
@@ -53,11 +60,14 @@ class SourceFit:
         """Dᵀ of a field (X, Y, Z), on the padded grid."""
         return inverse(self.kernel * transform(field, self.padded), self.padded, self.padded)
 
+    def normal(self, deviation: torch.Tensor, ridge: float) -> Operator:
+        """P D W² D P + λ² of P = deviation and λ = ridge."""
+        return lambda y: deviation * self.adjoint(self.squared * self.forward(deviation * y)) + ridge**2 * y
+
     def solve(self, deviation: torch.Tensor, ridge: float, iterations: int, tolerance: float, name: str) -> tuple[torch.Tensor, dict]:
         """χ in ppm on the padded grid with P = deviation and λ = ridge, and what the record shows of the iterations."""
-        normal = lambda y: deviation * self.adjoint(self.squared * self.forward(deviation * y)) + ridge**2 * y
         right = deviation * self.adjoint(self.squared * self.field)
-        steps = conjugate_gradient_steps(normal, right, torch.zeros_like(right), iterations, tolerance)
+        steps = conjugate_gradient_steps(self.normal(deviation, ridge), right, torch.zeros_like(right), iterations, tolerance)
         done = -1
         for done, (whitened, residual) in enumerate(progress(steps, name)):
             pass

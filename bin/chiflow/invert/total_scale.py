@@ -1,0 +1,101 @@
+"""The network of the total field on voxels of any size: it works on voxels of about 2.4 mm, where it was trained, and the fit on those of the scan.
+
+    χ = χ₁ + δ − J D δ,      δ = what the network changes inside, interpolated; χ₁ is made of χ₀ of the scan's voxels and t of the coarse ones, interpolated
+
+What is ambiguous between inside and outside is smooth, so coarse voxels hold it; χ₀, J and D are those of the fine grid, and J undoes what they see of t and δ.
+The network's change is the mean over flips of the axes and of the sign, each turned back.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch.nn.functional import avg_pool3d, interpolate, pad
+
+from chiflow.core.geometry import Geometry
+from chiflow.core.progress import progress
+from chiflow.core.total import TotalNet, TotalStart, explained, informed, local_field, middle_of, outside_of, placed, started
+from chiflow.invert.total_start import total_start
+
+WORKING_MM = 2.4
+FINE_STEPS = 15
+MEMBERS = (((), 1.0), ((0, 1, 2), -1.0), ((0,), 1.0), ((1, 2), -1.0))  # axes that are flipped, sign
+
+
+@dataclass(frozen=True)
+class TotalResult:
+    """Tensors (X, Y, Z) in ppm, 0 outside the mask: chi, local, background (D χ_out), and the fit's own, fitted_chi and fitted_local; start: of the network."""
+
+    chi: torch.Tensor
+    local: torch.Tensor
+    background: torch.Tensor
+    fitted_chi: torch.Tensor
+    fitted_local: torch.Tensor
+    start: TotalStart
+
+
+@torch.no_grad()
+def total_result(network: TotalNet | None, field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None, sigma_ppm: float,
+                 magnitude: torch.Tensor | None) -> TotalResult:
+    """Sources and local field of a total field; arguments as those of core/total.py's `started`. Without a network it ends where that starts."""
+    first, factors = started(field, mask, geometry, weight, sigma_ppm, magnitude), factors_for(geometry)
+    small = coarser(field, mask, geometry, weight, sigma_ppm, magnitude, factors)
+    coarse = total_start(*small)
+    (part, _), (middle, _) = middle_of(small[2]), middle_of(geometry)
+    wide = lambda volume: finer((volume * coarse.mask)[part] * coarse.rms_ppm, coarse.mask[part], mask, factors)
+    fine = informed(first, wide(coarse.prior))
+    sources, fit = fine.sources, fine.fit
+    if network:
+        delta = placed(wide(averaged(network, coarse)), middle, fine.mask.shape) / fine.rms_ppm
+        sources = sources + delta - explained(fit.forward(delta), fit, fine.deviation, FINE_STEPS)
+    outside = outside_of(sources, fine)
+    maps = (sources - outside, local_field(sources, fine, fit), fit.forward(outside), first.sources, local_field(first.sources, first))
+    return TotalResult(*(volume[middle] * mask * fine.rms_ppm for volume in maps), coarse)
+
+
+def averaged(network: TotalNet, start: TotalStart) -> torch.Tensor:
+    """What the network changes of the sources, on the grid of the start and in its units."""
+    changes = []
+    for flips, sign in progress(MEMBERS, "Network"):
+        found = network(turned(start, flips=flips, sign=sign)).sources[-1]
+        changes.append(sign * found.flip(flips) - start.sources)
+    return torch.stack(changes).mean(0)
+
+
+def turned(start: TotalStart, order: tuple[int, ...] = (0, 1, 2), flips: tuple[int, ...] = (), sign: float = 1.0, contrast: float = 1.0) -> TotalStart:
+    """The same scan with its axes in another order, then some of them flipped, and the sign of field and χ, and of the guide, changed."""
+    move = lambda volume: volume.permute(order).flip(flips)
+    shape, size, b0 = ([values[a] for a in order] for values in (start.geometry.shape, start.geometry.voxel_size, start.geometry.b0))
+    b0 = [-b if axis in flips else b for axis, b in enumerate(b0)]
+    kept = {name: move(getattr(start, name)) for name in ("mask", "weight", "outer", "deviation", "depth")}
+    signed = {name: sign * move(getattr(start, name)) for name in ("field", "sources", "prior")}
+    return replace(start, geometry=Geometry(tuple(shape), tuple(size), tuple(b0)), guide=contrast * move(start.guide), **kept, **signed)
+
+
+def factors_for(geometry: Geometry) -> tuple[int, ...]:
+    """Voxels along each axis that the network takes as one."""
+    return tuple(max(round(WORKING_MM / v), 1) for v in geometry.voxel_size)
+
+
+def coarser_geometry(geometry: Geometry, factors: tuple[int, ...]) -> Geometry:
+    """The grid of blocks of voxels."""
+    return Geometry(tuple(-(-n // f) for n, f in zip(geometry.shape, factors)), tuple(v * f for v, f in zip(geometry.voxel_size, factors)), geometry.b0)
+
+
+def coarser(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None, sigma_ppm: float, magnitude: torch.Tensor | None,
+            factors: tuple[int, ...]) -> tuple:
+    """The scan on blocks of voxels: means over the part of a block that lies in the mask, which is where that is most of it."""
+    wide = [p for n, f in zip(reversed(geometry.shape), reversed(factors)) for p in (0, -n % f)]
+    mean = lambda volume: avg_pool3d(pad(volume, wide)[None, None], factors)[0, 0]
+    inside = mask.float()
+    share = mean(inside)
+    blocks = share >= 0.5
+    within = lambda volume: torch.where(blocks, mean(volume * inside) / share.clamp(min=1e-6), 0)
+    weights = within(inside if weight is None else weight)
+    number = factors[0] * factors[1] * factors[2]
+    return (within(field), blocks, coarser_geometry(geometry, factors), weights, sigma_ppm / number**0.5, None if magnitude is None else mean(magnitude))
+
+
+def finer(delta: torch.Tensor, blocks: torch.Tensor, mask: torch.Tensor, factors: tuple[int, ...]) -> torch.Tensor:
+    """A change on blocks (float mask) at the voxels of the mask, linear between the middles of the blocks."""
+    wide = lambda volume: interpolate(volume[None, None], scale_factor=tuple(float(f) for f in factors), mode="trilinear")[0, 0][tuple(slice(n) for n in mask.shape)]
+    return wide(delta) / wide(blocks).clamp(min=0.25) * mask

@@ -1,0 +1,103 @@
+"""Training of the network of the total field (core/total.py): its samples, their turns, and its loss.
+
+    loss = g(local) + 0.3 g(χ) + 0.2 (the same of the earlier steps),      g(v) = log ‖v_K − v‖₁/‖v₀ − v‖₁ + ½ log ‖v_K − v‖₂/‖v₀ − v‖₂
+
+in the mask, its rim included, without means. v₀ is the fit where the network starts, so every sample counts by what is gained on it.
+"""
+
+import math
+
+import numpy as np
+import torch
+
+from chiflow.core.box import mask_box
+from chiflow.core.geometry import Geometry
+from chiflow.core.total import TotalNet, TotalSolution, TotalStart, local_field, middle_of, outside_of, placed
+from chiflow.invert.total_scale import turned
+from chiflow.invert.net_total import figures
+from chiflow.invert.total_start import total_start
+from chiflow.simulate.anatomy import LabelHead
+from chiflow.simulate.total import HeadTensor, drawn_total, made_total
+from chiflow.train.inversion import gain, without_mean
+
+HALVES = ("mask", "weight", "outer", "deviation", "depth", "guide")
+WHOLES = ("field", "sources", "prior")
+TRUTHS = ("chi", "local")
+ATTEMPTS = 20
+FEWEST_VOXELS = 1000
+FARTHEST = 1.5  # times ‖local‖: a sample whose start is farther away than that teaches nothing
+OF_CHI, EARLIER = 0.3, 0.2
+
+
+def sample(seed: int, number: int, heads: list[LabelHead], tensors: list[HeadTensor]) -> dict:
+    """Start and truth of a sample; drawn again while the fit fails on it."""
+    for attempt in range(ATTEMPTS):
+        recipe = drawn_total(np.random.default_rng([seed, number, attempt]), len(heads))
+        drawn = made_total(recipe, heads, tensors)
+        made = drawn.sample
+        if made.mask.sum() < FEWEST_VOXELS or made.chi[made.mask].std() < 1e-4:
+            continue
+        magnitude = made.magnitude if recipe.anatomy.guide_noise is not None else None
+        box, geometry = mask_box(made.mask.numpy(), made.geometry)
+        cut = lambda volume: None if volume is None else volume[box].contiguous()
+        start = total_start(cut(made.field), cut(made.mask), geometry, cut(made.weight), made.sigma_ppm, cut(magnitude))
+        middle, wide = middle_of(geometry)
+        truth = {"chi": placed(cut(made.chi), middle, wide.shape) / start.rms_ppm, "local": placed(cut(drawn.local), middle, wide.shape) / start.rms_ppm}
+        first, inside = local_field(start.sources, start), start.mask > 0
+        if without_mean((first - truth["local"])[inside]).norm() < FARTHEST * without_mean(truth["local"][inside]).norm():
+            break
+    volumes = {name: getattr(start, name).half() for name in HALVES} | {name: getattr(start, name) for name in WHOLES}
+    numbers = {"geometry": (wide.shape, wide.voxel_size, wide.b0), "sigma": start.sigma, "rms_ppm": start.rms_ppm}
+    return volumes | numbers | {name: value.half() for name, value in truth.items()}
+
+
+def restored(content: dict, device: torch.device | str = "cpu") -> tuple[TotalStart, dict[str, torch.Tensor]]:
+    """The network's input and the true χ and local field on a device, in units of the local field's rms."""
+    volumes = {name: content[name].to(device).float() for name in HALVES + WHOLES}
+    numbers = {name: content[name] for name in ("sigma", "rms_ppm")}
+    return TotalStart(Geometry(*content["geometry"]), **volumes, **numbers), {name: content[name].to(device).float() for name in TRUTHS}
+
+
+def turned_at_random(start: TotalStart, truth: dict, rng: np.random.Generator) -> tuple[TotalStart, dict]:
+    """A turn drawn at random: all of it exact, the fit included."""
+    order = tuple(int(a) for a in rng.permutation(3))
+    flips = tuple(int(a) for a in np.flatnonzero(rng.random(3) < 0.5))
+    sign, contrast = (float(s) for s in rng.choice([-1.0, 1.0], 2))
+    return turned(start, order, flips, sign, contrast), {name: sign * value.permute(order).flip(flips) for name, value in truth.items()}
+
+
+def errors_of(sources: torch.Tensor, local: torch.Tensor, start: TotalStart, truth: dict) -> tuple[torch.Tensor, torch.Tensor]:
+    """Errors (N,) in the mask of the local field and of χ_in, without means."""
+    inside = start.mask > 0
+    return without_mean((local - truth["local"])[inside]), without_mean((sources - outside_of(sources, start) - truth["chi"])[inside])
+
+
+def loss_of(found: TotalSolution, start: TotalStart, truth: dict) -> torch.Tensor:
+    """The loss above."""
+    before = errors_of(start.sources, local_field(start.sources, start), start, truth)
+    gains = []
+    for sources, local in zip(found.sources, found.local):
+        now = errors_of(sources, local, start, truth)
+        gains.append(gain(now[0], before[0]) + OF_CHI * gain(now[1], before[1]))
+    return gains[-1] + EARLIER * sum(gains[:-1])
+
+
+@torch.no_grad()
+def validated(network: TotalNet, contents: list[dict]) -> dict[str, float | None]:
+    """Error of the network over that of its start (geometric means): of the local field with and without a guide, and of χ."""
+    ratios = {"guided_over_start": [], "unguided_over_start": [], "chi_over_start": []}
+    for content in contents:
+        start, truth = restored(content, next(network.parameters()).device)
+        found = network(start)
+        before = errors_of(start.sources, local_field(start.sources, start), start, truth)
+        now = errors_of(found.sources[-1], found.local[-1], start, truth)
+        local, chi = (float(torch.log(a.norm() / b.norm())) for a, b in zip(now, before))
+        ratios["guided_over_start" if start.guide.any() else "unguided_over_start"].append(local)
+        ratios["chi_over_start"].append(chi)
+    return {name: math.exp(np.mean(values)) if values else None for name, values in ratios.items()}
+
+
+def ranges(contents: list[dict]) -> dict[str, list[float]]:
+    """Lower and upper bound (percentiles 1 and 99) of each figure of the samples (invert/net_total.py)."""
+    rows = [figures(restored(content)[0]) for content in contents]
+    return {name: [float(f"{np.percentile([row[name] for row in rows], q):.4g}") for q in (1, 99)] for name in rows[0]}
