@@ -4,13 +4,16 @@ from typing import Annotated
 
 import typer
 
-from chiflow.core.cli import Device, execute
+from chiflow.core.cli import Device, choose, execute
 from chiflow.core.device import select_device
 from chiflow.train.card import write_weights
 from chiflow.train.heads import kept_folder, read_data
 from chiflow.train.inversion import Config
 from chiflow.train.session import trained
+from chiflow.train.unwrapping import Config as UnwrappingConfig
+from chiflow.train.unwrapping import write_unwrapping
 
+NETWORKS = {"inversion": Config, "unwrapping": UnwrappingConfig}
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 
 
@@ -20,20 +23,26 @@ def main(
     held_out: Annotated[str, typer.Option(help="Ends of names of label maps, or patterns, to validate on, e.g. '17 18'; default: the last fifth.")] = "",
     out: Annotated[Path, typer.Option(help="Folder for inversion.safetensors and its card.", show_default="weights")] = WEIGHTS,
     curve: Annotated[Path | None, typer.Option(help="Folder for curve.csv and curve.png; default: --folder.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Number of steps.")] = Config.steps,
+    steps: Annotated[int | None, typer.Option(min=1, help="Number of steps; default: that of the network.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = Config.seed,
-    shards: Annotated[int, typer.Option(min=1, help="Number of shards to draw samples from.")] = Config.shards,
+    shards: Annotated[int | None, typer.Option(min=1, help="Number of shards to draw samples from; default: that of the network.")] = None,
     shard_size: Annotated[int, typer.Option(min=1, help="Samples of a shard.")] = Config.shard_size,
     validation_samples: Annotated[int, typer.Option(min=1, help="Samples of each check.")] = Config.validation_samples,
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw samples meanwhile.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the network on a CPU.")] = 1,
     device: Device = "auto",
+    network: Annotated[str, typer.Option(help=f"Which network, one of: {', '.join(NETWORKS)}; that of the unwrapping takes --folder, --out, --steps, --seed and --shards.")] = "inversion",
 ) -> None:
-    """Train the network of the learned inversion on simulated fields, and write its weights and their card.
+    """Train the network of the learned inversion, or of the learned unwrapping, on simulations, and write its weights and their card.
 
     Interrupted, the same command goes on from its last checkpoint, to the same weights. More --steps go on from there, too.
     """
-    config = Config(seed=seed, steps=steps, shards=shards, shard_size=shard_size, validation_samples=validation_samples)
+    given = {name: value for name, value in (("steps", steps), ("shards", shards)) if value is not None}
+    if choose(NETWORKS, network, "network") is UnwrappingConfig:
+        with kept_folder(folder):
+            write_unwrapping(UnwrappingConfig(seed=seed, **given), folder, out)
+        return
+    config = Config(seed=seed, shard_size=shard_size, validation_samples=validation_samples, **given)
     with kept_folder(folder):
         data = read_data(labels, held_out, folder, shard_size)
         state = trained(config, data, folder, curve or folder, select_device(device), workers, threads)
