@@ -60,9 +60,9 @@ def answered(sample: PhaseSample, rng: np.random.Generator, most: int) -> tuple[
     echoes, values, box = gathered(tree(phase, magnitude, mask, sample.times_s), phase, magnitude, mask, sample.times_s)
     inside, near = np.ascontiguousarray(mask.T[box]), around(values, echoes)
     rows = []
-    for echo, given in enumerate(echoes.phases):
+    asked = [unsure(echo, values, echoes, near) for echo in range(len(echoes.times))]
+    for echo, (given, chosen) in enumerate(zip(echoes.phases, asked)):
         truth, seen = (a.T[echo][box][inside] for a in (sample.truth, sample.seen))
-        chosen = unsure(echo, values, echoes, near)
         chosen = chosen[seen[chosen]]
         if chosen.size == 0 or np.count_nonzero(seen) < LEAST_SEEN:
             continue
@@ -71,7 +71,7 @@ def answered(sample: PhaseSample, rng: np.random.Generator, most: int) -> tuple[
         right = given[chosen] + np.float32(TWO_PI) * np.rint((true - given[chosen]) / np.float32(TWO_PI))
         x, witnesses = ballots(echo, chosen, values, echoes, near, volumes_of(echo, values, echoes))
         rows.append((x, witnesses - right[:, None], true - right))
-    figures = np.array([list(figures_of(values, echoes, near).values())])
+    figures = np.array([list(figures_of(values, echoes, near, asked).values())])
     return (*(np.concatenate(parts).astype(np.float32) for parts in zip(*(rows or [EMPTY]))), figures)
 
 

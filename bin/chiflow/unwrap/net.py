@@ -75,10 +75,11 @@ def by_votes(phase, magnitude, mask, echo_times_s, layers: Layers, ranges: dict,
     unwrapped = tree(phase, magnitude, mask, echo_times_s)
     echoes, values, box = gathered(unwrapped, phase, magnitude, mask, echo_times_s)
     near = around(values, echoes)
-    figures = figures_of(values, echoes, near)
+    asked = [unsure(echo, values, echoes, near) for echo in range(len(echoes.times))]
+    figures = figures_of(values, echoes, near, asked)
     warnings, reasons = outside(figures, ranges)
     if not reasons:
-        values, found = voted(values, echoes, layers, near)
+        values, found = voted(values, echoes, layers, near, asked)
         figures |= found
         inside = np.ascontiguousarray(mask.T[box])
         for echo, volume in zip(values, unwrapped.T):  # .T: images lie in memory with x fastest
@@ -96,16 +97,16 @@ def told(said: Unwrapped, unwrapped: np.ndarray, figures: dict[str, float], warn
 def gathered(unwrapped, phase, magnitude, mask, echo_times_s) -> tuple[Echoes, np.ndarray, tuple[slice, ...]]:
     """The echoes in the mask, what they are unwrapped to (E, N), and the box of the mask in the transposed volume."""
     box = find_objects(mask.T.astype(np.uint8))[0]
-    inside = np.pad(mask.T[box], RIM)
-    phases, magnitudes, values = (np.stack([np.pad(echo[box], RIM)[inside] for echo in a.T]).astype(np.float32) for a in (phase, magnitude, unwrapped))
-    return Echoes(phases, magnitudes**2, np.asarray(echo_times_s, np.float64), inside.shape, np.flatnonzero(inside)), values, box
+    inside = np.ascontiguousarray(mask.T[box])
+    phases, magnitudes, values = (np.stack([echo[box][inside] for echo in a.T]).astype(np.float32) for a in (phase, magnitude, unwrapped))
+    wider = np.pad(inside, RIM)
+    return Echoes(phases, magnitudes**2, np.asarray(echo_times_s, np.float64), wider.shape, np.flatnonzero(wider)), values, box
 
 
-def figures_of(values: np.ndarray, echoes: Echoes, near: Around) -> dict[str, float]:
-    """What of a scan decides whether the network has seen the like; values (E, N) as the tree unwraps them."""
-    count = len(echoes.times)
-    asked = sum(unsure(echo, values, echoes, near).size for echo in range(count))
-    return {"Echoes": count, "LastToFirst": float(echoes.times[-1] / echoes.times[0]), "AskedShare": asked / max(values.size, 1),
+def figures_of(values: np.ndarray, echoes: Echoes, near: Around, asked: list[np.ndarray]) -> dict[str, float]:
+    """What of a scan decides whether the network has seen the like; values (E, N) as the tree unwraps them; asked : what is `unsure` of each echo."""
+    share = sum(part.size for part in asked) / max(values.size, 1)
+    return {"Echoes": len(asked), "LastToFirst": float(echoes.times[-1] / echoes.times[0]), "AskedShare": share,
             "PhaseNoiseRad": float(deviation(np.median(echoes.weights[0]), near.sigma))}
 
 

@@ -83,18 +83,16 @@ class Pairs(NamedTuple):
     spread: np.ndarray
 
 
-def voted(unwrapped: np.ndarray, echoes: Echoes, layers: list[tuple[np.ndarray, np.ndarray]], near: Around) -> tuple[np.ndarray, dict[str, float]]:
-    """Unwrapped phase (E, N) after the votes, and figures: shares of voxels and echoes that were asked about, left with a narrow vote, and changed.
+def voted(unwrapped: np.ndarray, echoes: Echoes, layers: list[tuple[np.ndarray, np.ndarray]], near: Around, asked: list[np.ndarray]) -> tuple[np.ndarray, dict[str, float]]:
+    """Unwrapped phase (E, N) after the votes, and figures: shares of voxels and echoes that were left with a narrow vote, and that changed.
 
-    layers : the network's, (matrix, bias) each. near : around(unwrapped, echoes).
+    layers : the network's, (matrix, bias) each. near : around(unwrapped, echoes). asked : what is `unsure` of each echo.
     """
-    begun, touched, asked, narrow = unwrapped, None, 0, 0
+    begun, narrow = unwrapped, 0
     for number in range(PASSES):
         after = unwrapped.copy()
         for echo, phases in enumerate(echoes.phases):
-            chosen = unsure(echo, unwrapped, echoes, near)
-            chosen = chosen if touched is None else chosen[touched[chosen]]
-            asked += chosen.size if number == 0 else 0
+            chosen = asked[echo]
             volumes = volumes_of(echo, unwrapped, echoes)
             for part in (chosen[start : start + CHUNK] for start in range(0, chosen.size, CHUNK)):
                 x, witnesses = ballots(echo, part, unwrapped, echoes, near, volumes)
@@ -103,10 +101,11 @@ def voted(unwrapped: np.ndarray, echoes: Echoes, layers: list[tuple[np.ndarray, 
                 narrow += np.count_nonzero(np.abs(after[echo, part] - mean) > SURE) if number == 0 else 0
         changed, unwrapped = (np.abs(after - unwrapped) > 1).any(axis=0), after
         if number + 1 < PASSES:
-            touched = changed | (summed(echoes.volume(changed), echoes, "ball")[echoes.place] > BALL**3 / 2)
+            touched = np.flatnonzero(changed | (summed(echoes.volume(changed), echoes, "ball")[echoes.place] > BALL**3 / 2))
             near = around(unwrapped, echoes)
+            asked = [unsure(echo, unwrapped, echoes, near, touched) for echo in range(len(echoes.times))]
     count = max(unwrapped.size, 1)
-    return unwrapped, {"AskedShare": asked / count, "NarrowShare": narrow / count, "ChangedShare": np.count_nonzero(np.abs(unwrapped - begun) > 1) / count}
+    return unwrapped, {"NarrowShare": narrow / count, "ChangedShare": np.count_nonzero(np.abs(unwrapped - begun) > 1) / count}
 
 
 def around(unwrapped: np.ndarray, echoes: Echoes) -> Around:
@@ -167,14 +166,15 @@ def noise(unwrapped: np.ndarray, echoes: Echoes, near: Around) -> float:
     return float(np.median(found))
 
 
-def unsure(echo: int, unwrapped: np.ndarray, echoes: Echoes, near: Around) -> np.ndarray:
-    """Indices (n,) of the voxels of an echo that time, six or ball would have elsewhere, or nearly so."""
-    values, time = unwrapped[echo], np.float32(echoes.times[echo])
-    far = np.abs(near.means["six"] * time - values) > SURE
-    far |= np.abs(near.means["ball"] * time - values) > SURE
+def unsure(echo: int, unwrapped: np.ndarray, echoes: Echoes, near: Around, within: np.ndarray | None = None) -> np.ndarray:
+    """Indices (n,) of the voxels of an echo, of those `within` if told, that time, six or ball would have elsewhere, or nearly so."""
+    part, time = slice(None) if within is None else within, np.float32(echoes.times[echo])
+    values = unwrapped[echo, part]
+    far = np.abs(near.means["six"][part] * time - values) > SURE
+    far |= np.abs(near.means["ball"][part] * time - values) > SURE
     if len(echoes.times) > 1:
-        far |= np.abs(slope_of(others(echo, echoes.times), unwrapped, echoes.weights, echoes.times)[0] * time - values) > SURE
-    return np.flatnonzero(far)
+        far |= np.abs(slope_of(others(echo, echoes.times), unwrapped[:, part], echoes.weights[:, part], echoes.times)[0] * time - values) > SURE
+    return np.flatnonzero(far) if within is None else within[far]
 
 
 def ballots(echo: int, chosen: np.ndarray, unwrapped: np.ndarray, echoes: Echoes, near: Around, volumes) -> tuple[np.ndarray, np.ndarray]:
