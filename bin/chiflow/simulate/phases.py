@@ -17,6 +17,7 @@ from chiflow.core.units import TWO_PI, larmor_frequency_mhz
 AIR_PPM = 9.4
 FIELDS_T = (1.5, 3.0, 3.0, 7.0)
 SNR = (1.5, 60.0)
+COUNTS = (0.25, 0.1, 0.15, 0.25, 0.15, 0.1)  # shares of recipes with one, two … six echoes
 
 
 @dataclass(frozen=True)
@@ -63,21 +64,22 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def drawn_phases(rng: np.random.Generator) -> PhaseRecipe:
-    """A recipe: one to six echoes, any of four field strengths, voxels of 0.5 to 3 mm."""
+def drawn_phases(rng: np.random.Generator, fewest: int = 1) -> PhaseRecipe:
+    """A recipe: one (or as many as told) to six echoes, 1.5 to 7 T, voxels of 0.5 to 6 mm."""
     field_t = float(rng.choice(FIELDS_T))
     size = log_uniform(rng, 0.6, 2.2) * np.exp(rng.uniform(-0.15, 0.15, 3)) * (rng.permutation([1, 1, rng.uniform(1, 2.5)]) if rng.random() < 0.5 else 1)
     shape = tuple(int(n) for n in rng.integers(28, 57, 3))
     vessels = tuple((log_uniform(rng, 0.05, 3), log_uniform(rng, 0.4, 4), rng.uniform(30, 200)) for _ in range(rng.integers(0, 6)))
-    return PhaseRecipe(int(rng.integers(2**31)), shape, tuple(float(v) for v in size), field_t, drawn_times(rng, field_t), log_uniform(rng, *SNR),
+    return PhaseRecipe(int(rng.integers(2**31)), shape, tuple(float(v) for v in size), field_t, drawn_times(rng, field_t, fewest), log_uniform(rng, *SNR),
                        log_uniform(rng, 3, 60) * field_t / 3, log_uniform(rng, 25, 200), tuple(rng.normal(0, 1, 3) * (rng.random() < 0.4) * field_t / 3),
                        rng.uniform(8, 40) * field_t / 3, vessels, drawn_balls(rng), float(rng.normal(0, 120)) if rng.random() < 0.2 else None,
                        float(rng.uniform(0, 0.5)) if rng.random() < 0.4 else 0.0, int(rng.random() < 0.2) * int(rng.integers(1, 3)), bool(rng.random() < 0.2))
 
 
-def drawn_times(rng: np.random.Generator, field_t: float) -> tuple[float, ...]:
-    """One to six echo times in s, evenly spaced or not; the last ones late enough for wraps."""
-    count, stretch = int(rng.choice([1, 2, 3, 4, 5, 6], p=[0.25, 0.1, 0.15, 0.25, 0.15, 0.1])), (3 / field_t) ** 0.5
+def drawn_times(rng: np.random.Generator, field_t: float, fewest: int = 1) -> tuple[float, ...]:
+    """Up to six echo times in s, evenly spaced or not; the last ones late enough for wraps."""
+    shares = np.array(COUNTS[fewest - 1 :])
+    count, stretch = fewest + int(rng.choice(len(shares), p=shares / shares.sum())), (3 / field_t) ** 0.5
     if count == 1:
         return (log_uniform(rng, 0.005, 0.030) * stretch,)
     first, step = log_uniform(rng, 0.002, 0.008) * stretch, log_uniform(rng, 0.003, 0.010) * stretch

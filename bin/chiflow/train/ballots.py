@@ -1,6 +1,6 @@
 """Ballots with known answers, which the network that weighs witnesses (unwrap/votes.py) is trained on, kept on disk.
 
-A shard is a file of ballots from fifty drawn objects (simulate/phases.py) and one head of the phantom. Shard n depends on the seed and n alone. Of
+A shard is a file of ballots from fifty drawn objects (simulate/phases.py) and one head of the phantom, all of two echoes or more. Shard n depends on the seed and n alone. Of
 each scan at most 12 000 ballots are kept, of a head 80 000, spread evenly over its echoes, from voxels whose signal is above the noise.
 """
 
@@ -30,7 +30,7 @@ def shard(folder: Path, seed: int, number: int) -> Path:
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         rngs = [np.random.default_rng([seed, number, index]) for index in range(OBJECTS + 1)]
-        rows = [answered(made_phases(drawn_phases(rng)), rng, OF_OBJECT) for rng in rngs[1:]] + [answered(head(rngs[0], FIRST_HEAD + number), rngs[0], OF_HEAD)]
+        rows = [answered(made_phases(drawn_phases(rng, fewest=2)), rng, OF_OBJECT) for rng in rngs[1:]] + [answered(head(rngs[0], FIRST_HEAD + number), rngs[0], OF_HEAD)]
         x, away, quiet, figures = (np.concatenate(parts) for parts in zip(*rows))
         of_head = np.arange(len(x)) >= len(x) - len(rows[-1][0])
         part = path.with_suffix(".part")
@@ -45,7 +45,7 @@ def head(rng: np.random.Generator, seed: int) -> PhaseSample:
     field_t = float(rng.choice(FIELDS_T))
     voxel = log_uniform(rng, 1.5, 2.3) * np.exp(rng.uniform(-0.1, 0.1, 3)) * ((0.8, 0.8, 1.6) if rng.random() < 0.5 else 1)
     shape = tuple(int(length / v) for length, v in zip((185, 225, rng.uniform(45, 110)), voxel))
-    times, tilt = drawn_times(rng, field_t), rng.uniform(0, 35) * (rng.random() < 0.5)
+    times, tilt = drawn_times(rng, field_t, fewest=2), rng.uniform(0, 35) * (rng.random() < 0.5)
     protocol = Protocol(shape, tuple(float(v) for v in voxel.round(3)), float(tilt), echo_times_s=times, field_strength_t=field_t, snr=log_uniform(rng, 4, 80))
     scan = simulate(protocol, seed=seed)
     truth = (TWO_PI * scan.truth["field_hz"][..., None] * np.array(times)).astype(np.float32)

@@ -26,6 +26,7 @@ from chiflow.core.units import TWO_PI
 WITNESSES = ("time", "six", "ball", "wide", "flat", "middle", "own six", "own flat")
 FEATURES = 24
 SURE = np.float32(2.5)  # rad: where time, six and ball are nearer than that to a voxel, nobody is asked
+CLEAR = 0.2  # rad, standard deviation of time: fifteen of them are a half turn
 PASSES = 2  # the second asks only around what the first has changed
 FAR = np.float32(30)  # rad, of a witness that is not there
 TINY = np.float32(1e-20)
@@ -167,13 +168,18 @@ def noise(unwrapped: np.ndarray, echoes: Echoes, near: Around) -> float:
 
 
 def unsure(echo: int, unwrapped: np.ndarray, echoes: Echoes, near: Around, within: np.ndarray | None = None) -> np.ndarray:
-    """Indices (n,) of the voxels of an echo, of those `within` if told, that time, six or ball would have elsewhere, or nearly so."""
+    """Indices (n,) of the voxels of an echo, of those `within` if told, that time, six or ball would have elsewhere, or nearly so.
+
+    Where noise gives time less than CLEAR, space has no say: a steep field is not a wrong one.
+    """
     part, time = slice(None) if within is None else within, np.float32(echoes.times[echo])
     values = unwrapped[echo, part]
     far = np.abs(near.means["six"][part] * time - values) > SURE
     far |= np.abs(near.means["ball"][part] * time - values) > SURE
     if len(echoes.times) > 1:
-        far |= np.abs(slope_of(others(echo, echoes.times), unwrapped[:, part], echoes.weights[:, part], echoes.times)[0] * time - values) > SURE
+        slope, total = slope_of(others(echo, echoes.times), unwrapped[:, part], echoes.weights[:, part], echoes.times)
+        far &= total * np.float32(CLEAR**2) < np.float32(near.sigma * time) ** 2
+        far |= np.abs(slope * time - values) > SURE
     return np.flatnonzero(far) if within is None else within[far]
 
 
