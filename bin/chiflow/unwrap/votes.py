@@ -25,7 +25,7 @@ from chiflow.core.units import TWO_PI
 
 WITNESSES = ("time", "six", "ball", "wide", "flat", "middle", "own six", "own flat")
 FEATURES = 24
-SURE = np.float32(2.5)  # rad: where time, six and ball are nearer than that to a voxel, nobody is asked
+SURE = np.float32(2.5)  # rad: where time and ball are nearer than that to a voxel, nobody is asked
 CLEAR = 0.2  # rad, standard deviation of time: fifteen of them are a half turn
 PASSES = 2  # the second asks only around what the first has changed
 FAR = np.float32(30)  # rad, of a witness that is not there
@@ -61,11 +61,11 @@ class Echoes:
 
 
 class Around(NamedTuple):
-    """Mean slope, weight and spread of the neighbours of each voxel (N,) by name, slope and weight of the voxels as raveled volumes, and the noise σ."""
+    """Mean slope and weight of the neighbours of each voxel (N,) in ball and wide, their spread in ball; slope and weight of the voxels as raveled volumes; σ."""
 
     means: dict[str, np.ndarray]
     weights: dict[str, np.ndarray]
-    spreads: dict[str, np.ndarray]
+    spread: np.ndarray
     slope: np.ndarray
     weight: np.ndarray
     sigma: float
@@ -115,14 +115,14 @@ def around(unwrapped: np.ndarray, echoes: Echoes) -> Around:
     weight = np.maximum(weight, TINY)
     centred = slope - np.median(slope[:: max(1, slope.size // SAMPLE)])  # so that squares stay small
     volumes = [echoes.volume(values) for values in (weight, weight * centred, weight * centred**2)]
-    means, weights, spreads = {}, {}, {}
-    for name in ("six", "ball", "wide"):
+    means, weights = {}, {}
+    for name in ("ball", "wide"):
         total, top, *square = (summed(volume, echoes, name)[echoes.place] for volume in volumes[: 2 if name == "wide" else 3])
         mean = top / np.maximum(total, TINY)
         means[name], weights[name] = mean + (slope[0] - centred[0]), total
         if square:
-            spreads[name] = np.sqrt(np.maximum(square[0] / np.maximum(total, TINY) - mean**2, 0))
-    found = Around(means, weights, spreads, echoes.volume(slope), volumes[0], 0.0)
+            spread = np.sqrt(np.maximum(square[0] / np.maximum(total, TINY) - mean**2, 0))
+    found = Around(means, weights, spread, echoes.volume(slope), volumes[0], 0.0)
     return found._replace(sigma=noise(unwrapped, echoes, found))
 
 
@@ -147,35 +147,34 @@ def summed(volume: np.ndarray, echoes: Echoes, name: str) -> np.ndarray:
         for axis in range(3):
             result = correlate1d(result, WIDE, axis=axis, mode="constant")
         return result.ravel() - volume  # the middle of a kernel is 1
-    result = np.zeros_like(volume) if name == "six" else volume.copy()
+    result = volume.copy()
     for step in echoes.steps:
-        given = volume if name == "six" else BALL * result
+        given = BALL * result
         result[step:] += given[:-step]
         result[:-step] += given[step:]
-    return result if name == "six" else result - volume
+    return result - volume
 
 
 def noise(unwrapped: np.ndarray, echoes: Echoes, near: Around) -> float:
-    """σ in rad of the phase at magnitude 1: from what the other echoes say of each echo, or the six neighbours of a single one."""
+    """σ in rad of the phase at magnitude 1: from what the other echoes say of each echo, or the ball around each voxel of a single one."""
     step, found = max(1, unwrapped.shape[1] // SAMPLE), []
     some, weights = unwrapped[:, ::step], echoes.weights[:, ::step]
     for e, time in enumerate(echoes.times):
         known = others(e, echoes.times)
-        slope, total = slope_of(known, some, weights, echoes.times) if known else (near.means["six"][::step], near.weights["six"][::step])
+        slope, total = slope_of(known, some, weights, echoes.times) if known else (near.means["ball"][::step], near.weights["ball"][::step])
         variance = 1 / np.maximum(weights[e], TINY) + np.float32(time**2) / np.maximum(total, TINY)
         found.append(MAD_TO_SIGMA * np.median(np.abs(some[e] - slope * np.float32(time)) / np.sqrt(variance)))
     return float(np.median(found))
 
 
 def unsure(echo: int, unwrapped: np.ndarray, echoes: Echoes, near: Around, within: np.ndarray | None = None) -> np.ndarray:
-    """Indices (n,) of the voxels of an echo, of those `within` if told, that time, six or ball would have elsewhere, or nearly so.
+    """Indices (n,) of the voxels of an echo, of those `within` if told, that time or ball would have elsewhere, or nearly so.
 
     Where noise gives time less than CLEAR, space has no say: a steep field is not a wrong one.
     """
     part, time = slice(None) if within is None else within, np.float32(echoes.times[echo])
     values = unwrapped[echo, part]
-    far = np.abs(near.means["six"][part] * time - values) > SURE
-    far |= np.abs(near.means["ball"][part] * time - values) > SURE
+    far = np.abs(near.means["ball"][part] * time - values) > SURE
     if len(echoes.times) > 1:
         slope, total = slope_of(others(echo, echoes.times), unwrapped[:, part], echoes.weights[:, part], echoes.times)
         far &= total * np.float32(CLEAR**2) < np.float32(near.sigma * time) ** 2
@@ -190,16 +189,16 @@ def ballots(echo: int, chosen: np.ndarray, unwrapped: np.ndarray, echoes: Echoes
     slope, total = slope_of(known, own_values, own_weights, echoes.times)
     joint = pairs(near.slope, near.weight, at, echoes)
     own = pairs(*volumes, at, echoes, joint.order)
-    means, sums = ([kind[name][chosen] for name in ("six", "ball", "wide")] for kind in (near.means, near.weights))
-    six = np.where(sums[0] > 0, means[0], slope)
+    means, sums = ([kind[name][chosen] for name in ("ball", "wide")] for kind in (near.means, near.weights))
+    six = np.where(joint.six_weight > 0, joint.six, slope)
     middle = np.where(joint.there[2], np.median(joint.mean, axis=0), (joint.mean[0] + joint.mean[1]) / 2)
-    of_all = [np.where(total > 0, slope, six), six, *(np.where(sums[0] > 0, mean, slope) for mean in means[1:]),
+    of_all = [np.where(total > 0, slope, six), six, *(np.where(sums[0] > 0, mean, slope) for mean in means),
               np.where(joint.there[0], joint.mean[0], six), np.where(joint.there[1], middle, six)]
     own_six = np.where(own.six_weight > 0, own.six, six * time)
     witnesses = np.stack([*(m * time for m in of_all), own_six, np.where(own.there[0], own.mean[0], own_six)], axis=1)
-    reached = [weight / time**2 for weight in (total, *sums, joint.weight[0] * joint.there[0])]
+    reached = [weight / time**2 for weight in (total, joint.six_weight, *sums, joint.weight[0] * joint.there[0])]
     x = [deviation(weight, near.sigma) for weight in (own_weights[echo], *reached, own.six_weight)]
-    x += [misfit(known, slope, own_values, own_weights, echoes.times), *(near.spreads[name][chosen] * time for name in ("six", "ball")), *(joint.steps * time), own.spread]
+    x += [misfit(known, slope, own_values, own_weights, echoes.times), joint.spread * time, near.spread[chosen] * time, *(joint.steps * time), own.spread]
     x += [np.abs(witnesses[:, c] - witnesses[:, 1]) for c in (0, 2, 3, 4, 5, 6, 7)] + [np.abs(witnesses[:, 0] - witnesses[:, c]) for c in (2, 4, 6)]
     x = np.stack(x, axis=1).astype(np.float32)
     return x / (1 + x), witnesses.astype(np.float32)
