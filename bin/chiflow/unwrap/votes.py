@@ -28,6 +28,7 @@ FEATURES = 24
 SURE = np.float32(2.5)  # rad: where time and ball are nearer than that to a voxel, nobody is asked
 CLEAR = 0.2  # rad, standard deviation of time: fifteen of them are a half turn
 PASSES = 2  # the second asks only around what the first has changed
+WORTH = 0.006  # share of voxels and echoes that a pass must have changed for another to pay: heads have 0.005, and a second pass leaves them as they are
 FAR = np.float32(30)  # rad, of a witness that is not there
 TINY = np.float32(1e-20)
 MAD_TO_SIGMA = 1.4826
@@ -100,8 +101,11 @@ def voted(unwrapped: np.ndarray, echoes: Echoes, layers: list[tuple[np.ndarray, 
                 mean = (shares(x, layers) * witnesses).sum(1)
                 after[echo, part] = add_wraps(phases[part], np.rint((mean - phases[part]) * np.float32(1 / TWO_PI)))
                 narrow += np.count_nonzero(np.abs(after[echo, part] - mean) > SURE) if number == 0 else 0
-        changed, unwrapped = (np.abs(after - unwrapped) > 1).any(axis=0), after
+        moved, unwrapped = np.abs(after - unwrapped) > 1, after
+        if np.count_nonzero(moved) < WORTH * moved.size:
+            break
         if number + 1 < PASSES:
+            changed = moved.any(axis=0)
             touched = np.flatnonzero(changed | (summed(echoes.volume(changed), echoes, "ball")[echoes.place] > BALL**3 / 2))
             near = around(unwrapped, echoes)
             asked = [unsure(echo, unwrapped, echoes, near, touched) for echo in range(len(echoes.times))]
