@@ -40,7 +40,7 @@ class Config:
     """shards : of ballots. hidden : width of the two hidden layers of the votes. batch : ballots of a step. edge_objects : that edges are drawn from."""
 
     seed: int = 0
-    shards: int = 18
+    shards: int = 15
     steps: int = 4000
     hidden: int = 48
     batch: int = 4096
