@@ -112,7 +112,7 @@ workflow TRAINING {
     main:
     def labels = options.labels ? labelMaps(options.labels) : []
     outputFolder('train_cache', "${options.train_cache}/inversion")
-    TRAIN(labels, file(options.train_cache, glob: false), codeOf('train', ['simulate', 'invert']))
+    TRAIN(labels, file(options.train_cache, glob: false), codeOf('train', ['simulate', 'invert', 'unwrap', 'phantom']))
 }
 
 workflow {

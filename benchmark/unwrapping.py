@@ -154,7 +154,18 @@ def head(folder: Path) -> list[Case]:
     return [Case(f"{folder.name}: {where}", *arrays, signal, true, judged) for where, judged in (("brain", brain_mask), ("all signal", signal))]
 
 
-SYNTHETIC = (vein, sinus, behind_noise, noisy(3), noisy(5), noisy(10), cut)
+def one_echo(make, echo=1):
+    """The same of a single echo, in which nothing but space tells the turns."""
+
+    def made(seed):
+        case = make(seed)
+        arrays = {name: getattr(case, name)[..., echo : echo + 1] for name in ("phase", "magnitude", "truth")}
+        return case._replace(name=f"{case.name}, one echo", times=case.times[echo : echo + 1], **arrays)
+
+    return made
+
+
+SYNTHETIC = (vein, sinus, behind_noise, *map(noisy, (2, 3, 5, 10, 20)), cut, *map(one_echo, (vein, sinus, noisy(2), noisy(3), noisy(5))))
 
 
 def wrong_percent(result, case: Case, exact: bool) -> float:

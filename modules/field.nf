@@ -20,7 +20,7 @@ workflow FIELD {
     ch_acquisition = ch_scan.map { meta, _phase, _magnitude, acquisition, _given -> [meta, acquisition] }
     ch_given = ch_scan.map { meta, _phase, _magnitude, _acquisition, given -> [meta, given] }
 
-    UNWRAP(ch_phase.join(ch_magnitude).join(ch_acquisition), unwrappings[attempt - 1], codeOf('unwrap'))
+    UNWRAP(ch_phase.join(ch_magnitude).join(ch_acquisition), unwrappings[attempt - 1], file("${projectDir}/weights/unwrapping.{json,safetensors}"), codeOf('unwrap'))
     FIELDMAP(UNWRAP.out.phase.join(ch_magnitude).join(ch_acquisition), codeOf('fieldmap'))
     MASK(FIELDMAP.out.quality.join(ch_magnitude).join(ch_acquisition).join(ch_given), file("${projectDir}/weights/brain_mask.{json,safetensors}"), codeOf('mask'))
     ch_fitted = FIELDMAP.out.field.map { meta, field, _noise -> [meta, field] }.join(FIELDMAP.out.quality).join(MASK.out.brain)

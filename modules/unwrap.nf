@@ -5,6 +5,7 @@ process UNWRAP {
     input:
     tuple val(meta), path(phase), path(magnitude), path(acquisition)
     val method
+    path weights, stageAs: 'weights/*'
     val code
 
     output:
@@ -13,7 +14,8 @@ process UNWRAP {
 
     script:
     """
-    unwrap.py --phase ${phase} --magnitude ${magnitude} --acquisition ${acquisition} --method ${method} --out unwrapped.nii ${task.ext.args ?: ''}
+    unwrap.py --phase ${phase} --magnitude ${magnitude} --acquisition ${acquisition} --method ${method} \\
+        --weights weights/unwrapping.safetensors --out unwrapped.nii ${task.ext.args ?: ''}
     """
 
     stub:

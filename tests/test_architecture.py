@@ -15,7 +15,7 @@ ROOMS = sorted({path.stem for path in (BIN / "chiflow").iterdir() if path.suffix
 EXECUTABLES = sorted(path.stem for path in BIN.glob("*.py"))
 MODULES = {path.stem: path.read_text(encoding="utf8") for path in (ROOT / "modules").glob("*.nf")}
 STAGES = sorted(name for name, text in MODULES.items() if re.search("^process ", text, re.MULTILINE))
-ABOVE = {"train": ("simulate", "invert")}  # a room above others, and which it may import
+ABOVE = {"train": ("simulate", "invert", "unwrap", "phantom")}  # a room above others, and which it may import
 NO_STAGE = {"evaluate", "phantom", "simulate"}
 
 

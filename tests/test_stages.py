@@ -155,7 +155,7 @@ def bad(folder):
     ("combine", "--phase", "nan.nii", "nan.nii: 3 voxels are NaN or infinite"),
     ("combine", "--phase", "missing.nii", "missing.nii: no such file"),
     ("combine", "--phase", "zero.nii", "zero.nii: 1 echoes, but the acquisition has 3 echo times"),
-    ("unwrap", "--method", "magic", "unknown unwrapping 'magic': choose from tree, individual, laplacian"),
+    ("unwrap", "--method", "magic", "unknown unwrapping 'magic': choose from tree, individual, laplacian, net"),
     ("unwrap", "--mask", "zero.nii", "zero.nii: the mask is zero everywhere"),
     ("fieldmap", "--phase", "zero4d.nii", "zero4d.nii: 0 in every voxel"),
     ("mask", "--magnitude", "zero4d.nii", "the magnitude is zero everywhere"),

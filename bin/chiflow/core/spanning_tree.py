@@ -89,11 +89,11 @@ def softened(weight: np.ndarray) -> np.ndarray:
     return weight
 
 
-def unwrap_volume(phase, magnitude, mask, other=None, echo_ratio=1.0) -> np.ndarray:
+def unwrap_volume(phase, magnitude, mask, other=None, echo_ratio=1.0, judge=None) -> np.ndarray:
     """Unwrapped phase (X, Y, Z) float32 rad, 0 outside the mask.
 
     phase : (X, Y, Z) float32 rad. magnitude : (X, Y, Z). mask : (X, Y, Z) bool. other : a second echo's phase, rad, with
-    echo_ratio = TE of phase / TE of other. The median of the largest connected region is brought nearest to 0, every other region nearest to
+    echo_ratio = TE of phase / TE of other. judge : (phase, magnitude over its 95th percentile, mask, qualities) → qualities, of edges that are not GOOD. The median of the largest connected region is brought nearest to 0, every other region nearest to
     the value across the gap.
     """
     result = np.zeros(mask.T.shape, dtype=np.float32)  # .T all along: images lie in memory with x fastest
@@ -104,6 +104,8 @@ def unwrap_volume(phase, magnitude, mask, other=None, echo_ratio=1.0) -> np.ndar
     turns, others = in_turns(given), None if other is None else in_turns(np.ascontiguousarray(other.T[box]))
     qualities = [slabwise(turns, weight / np.float32(scale), axis, others, echo_ratio) for axis in range(3)]
     base = wrapped(given)
+    if judge is not None:
+        qualities = judge(base, weight / np.float32(scale), inside, qualities)
     nodes, count = patches(base, inside, qualities)
     wraps = np.concatenate([[0], tree_wraps(*edges_between(base, inside, nodes, count, qualities), count)])[nodes]
     unwrapped = add_wraps(base, bridged(add_wraps(base, wraps), wraps, inside))

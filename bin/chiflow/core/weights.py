@@ -6,16 +6,24 @@ The card's Sha256 is that of the file: weights that are not the ones described a
 import hashlib
 from pathlib import Path
 
-import torch
+import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load
+from safetensors.numpy import load
 
 from chiflow.core.contracts import read_json
 from chiflow.core.errors import ChiflowError
 
 
-def load_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
-    """Tensors by name as float32, and the card. Raises ChiflowError naming the file that is missing, changed or unreadable."""
+def load_weights(path: Path) -> tuple[dict[str, "torch.Tensor"], dict]:
+    """load_arrays with torch's tensors."""
+    import torch  # not in the image of the stages that work on arrays
+
+    arrays, card = load_arrays(path)
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}, card
+
+
+def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
+    """Arrays by name as float32, and the card. Raises ChiflowError naming the file that is missing, changed or unreadable."""
     path = Path(path)
     if not path.is_file():
         raise ChiflowError(f"{path}: no such file, the weights come with the pipeline in weights/")
@@ -24,6 +32,6 @@ def load_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
     if found != stated:
         raise ChiflowError(f"{path}: SHA-256 {found[:12]}… is not that of its card ({str(stated)[:12]}…): take both from one release")
     try:
-        return {name: tensor.float() for name, tensor in load(content).items()}, card
+        return {name: array.astype(np.float32) for name, array in load(content).items()}, card
     except SafetensorError as error:
         raise ChiflowError(f"{path}: not a safetensors file ({error})") from error

@@ -12,6 +12,7 @@ NAMES = {  # of methods, with their papers
     "mcpc-3d-s": "MCPC-3D-S (10.1002/mrm.26963)",
     "tree": "an exact spanning tree with ROMEO weights (10.1002/mrm.28563)",
     "individual": "an exact spanning tree for each echo (10.1002/mrm.28563)",
+    "net of unwrap": "an exact spanning tree with ROMEO weights (10.1002/mrm.28563) and a network that settles what is doubtful",
     "laplacian": "the Laplacian method (10.1364/OL.28.001194)",
     "nonlinear": "a complex nonlinear fit (10.1002/mrm.24272)",
     "linear": "a weighted linear fit",
@@ -63,7 +64,7 @@ def checklist(acquisition: Acquisition, stages: dict[str, Record]) -> list[Item]
         Item("three echoes or more", _state(1, len(times) >= 3), f"{len(times)}"),
         Item("first echo as early as possible, last near the T2* of the tissue of interest", "unknown", f"{_milliseconds(times)}; the tissue is yours to name"),
         Item("voxels of 1 mm or less", _state(voxel, voxel and max(voxel) <= LARGEST_VOXEL_MM), " × ".join(f"{size:.3g}" for size in voxel or []) + " mm"),
-        Item("exact unwrapping", _state(1, stages["unwrap"].figures.get("Exact")), _named(stages["unwrap"].method)),
+        Item("exact unwrapping", _state(1, stages["unwrap"].figures.get("Exact")), _named(stages["unwrap"].method, "unwrap")),
         Item("echoes combined before background removal", _state(1, len(times) > 1), _named(stages["fieldmap"].method) if len(times) > 1 else "a single echo"),
         Item("brain mask with phase quality", _state(1, least > 0), f"{_named(stages['mask'].method)}, quality of {least:g} or more"),
         Item("background removal of the SHARP or PDF kind", _state(1, background in SHARP_OR_PDF), _named(background) if background else "none: the total field was inverted"),
@@ -73,8 +74,8 @@ def checklist(acquisition: Acquisition, stages: dict[str, Record]) -> list[Item]
     ]
 
 
-def _named(method: str) -> str:
-    return NAMES.get(method, method)
+def _named(method: str, stage: str = "") -> str:
+    return NAMES.get(f"{method} of {stage}", NAMES.get(method, method))
 
 
 def _state(known: object, met: object) -> str:
@@ -96,7 +97,7 @@ def methods_text(acquisition: Acquisition, stages: dict[str, Record], version: s
     sentences = [
         f"Multi-echo gradient-echo images were acquired on {scanner} ({field}centre frequency {acquisition.frequency_mhz:.4g} MHz) with echo times of "
         f"{_milliseconds(acquisition.echo_times_s)}{''.join(f', {text}' for text in extra)}, and voxels of {voxel} mm.",
-        f"Susceptibility was mapped with chiflow {version}: the phase offset was removed by {_named(stages['combine'].method)} and the phase unwrapped by {_named(stages['unwrap'].method)}; "
+        f"Susceptibility was mapped with chiflow {version}: the phase offset was removed by {_named(stages['combine'].method)} and the phase unwrapped by {_named(stages['unwrap'].method, 'unwrap')}; "
         f"the field was fitted by {_named(stages['fieldmap'].method)}; the mask is the brain by {_named(stages['mask'].method)} where the phase quality was at least "
         f"{stages['mask'].parameters.get('LeastQuality', 0):g}.",
         (f"The background field was removed by {_named(stages['background'].method)} and the local field" if "background" in stages else "The total field was")

@@ -6,10 +6,11 @@ The methods stand in the order in which they are tried. Those in EXACT_METHODS a
 from chiflow.unwrap.exact import EXACT, marked, require_exact
 from chiflow.unwrap.individual import individual
 from chiflow.unwrap.laplacian import laplacian
+from chiflow.unwrap.net import Unwrapped, by_net, net
 from chiflow.unwrap.tree import tree
 
-UNWRAPPINGS = {"tree": tree, "individual": individual, "laplacian": laplacian}
-EXACT_METHODS = frozenset({"tree", "individual"})
+UNWRAPPINGS = {"tree": tree, "individual": individual, "laplacian": laplacian, "net": net}
+EXACT_METHODS = frozenset({"tree", "individual", "net"})
 APPROXIMATE = "approximate: part of the background field is removed with the wraps"
 
 __all__ = ["APPROXIMATE", "EXACT", "EXACT_METHODS", "UNWRAPPINGS", "marked", "require_exact"]

@@ -25,11 +25,11 @@ UNSURE = 0.6  # rad, σp: half a turn is five of them
 MAD_TO_SIGMA = 1.4826
 
 
-def tree(phase: np.ndarray, magnitude: np.ndarray, mask: np.ndarray, echo_times_s: list[float]) -> np.ndarray:
+def tree(phase: np.ndarray, magnitude: np.ndarray, mask: np.ndarray, echo_times_s: list[float], *, judge=None) -> np.ndarray:
     """Unwrapped phase (X, Y, Z, E) float32 rad, 0 outside the mask, from offset-free phase (X, Y, Z, E) in rad.
 
     magnitude : (X, Y, Z, E). mask : (X, Y, Z) bool. echo_times_s : E ≥ 1 times in s. The template is the first echo that the next
-    follows within three times its echo time.
+    follows within three times its echo time. judge : of its doubtful edges, see unwrap_volume.
     """
     times = np.asarray(echo_times_s, dtype=np.float64)
     box = find_objects(mask.T.astype(np.uint8))[0]  # .T all along: images lie in memory with x fastest
@@ -38,7 +38,7 @@ def tree(phase: np.ndarray, magnitude: np.ndarray, mask: np.ndarray, echo_times_
     template = next((e for e in range(len(times) - 1) if times[e + 1] <= LONGEST_STEP * times[e]), len(times) - 1)
     other = min(template + 1, len(times) - 1) if template + 1 < len(times) else max(template - 1, 0)
     reference = (None, 1.0) if len(times) == 1 else (phases[other].T, times[template] / times[other])
-    first = unwrap_volume(phases[template].T, weights[template].T, inside.T, *reference).T[inside]
+    first = unwrap_volume(phases[template].T, weights[template].T, inside.T, *reference, judge).T[inside]
     phases, weights = (np.stack([a[inside] for a in arrays]) for arrays in (phases, weights))
     first = settle_parts(first, template, phases, weights, inside, times)
     unwrapped = along_echoes(first, template, phases, weights**2, inside, times)
