@@ -43,19 +43,17 @@ def main(
     """
     given = {name: value for name, value in (("steps", steps), ("shards", shards)) if value is not None}
     choose(dict.fromkeys(NETWORKS), network, "network")
-    if network != "inversion":
-        with kept_folder(folder):
-            if network == "total":
-                given.pop("shards", None)
-                write_total(TotalConfig(seed=seed, **given), labels, held_out, folder, out, select_device(device), threads)
-            else:
-                write_unwrapping(UnwrappingConfig(seed=seed, **given), folder, out)
-        return
-    config = Config(seed=seed, shard_size=shard_size, validation_samples=validation_samples, **given)
     with kept_folder(folder):
-        data = read_data(labels, held_out, folder, shard_size)
-        state = trained(config, data, folder, curve or folder, select_device(device), workers, threads)
-        write_weights(state, config, data, folder, out)
+        if network == "total":
+            given.pop("shards", None)
+            write_total(TotalConfig(seed=seed, **given), labels, held_out, folder, out, select_device(device), threads)
+        elif network == "unwrapping":
+            write_unwrapping(UnwrappingConfig(seed=seed, **given), folder, out)
+        else:
+            config = Config(seed=seed, shard_size=shard_size, validation_samples=validation_samples, **given)
+            data = read_data(labels, held_out, folder, shard_size)
+            state = trained(config, data, folder, curve or folder, select_device(device), workers, threads)
+            write_weights(state, config, data, folder, out)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ The card's Sha256 is that of the file: weights that are not the ones described a
 """
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -35,3 +36,15 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
         return {name: array.astype(np.float32) for name, array in load(content).items()}, card
     except SafetensorError as error:
         raise ChiflowError(f"{path}: not a safetensors file ({error})") from error
+
+
+@lru_cache(maxsize=4)
+def load_network(kind: type["torch.nn.Module"], path: Path, device: "torch.device") -> tuple["torch.nn.Module", dict]:
+    """The network of a weights file, of a kind that is made of channels and iterations, ready to be used on a device; and its card."""
+    import torch
+
+    tensors, card = load_weights(path)
+    form = card["Architecture"]
+    network = kind(tuple(form["Channels"]), form["Iterations"])
+    network.load_state_dict(tensors)
+    return network.to(device, memory_format=torch.channels_last).eval(), card

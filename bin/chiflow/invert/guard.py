@@ -41,3 +41,8 @@ def checks(figures: dict[str, float], ranges: dict[str, list[float]]) -> list[Ch
     limits = {name: (*ranges[name], FARTHEST, UNLIKE) for name in figures if name in ranges} | {"ZeroShare": (None, LARGEST_ZERO_SHARE, 1.0, MISPLACED)}
     return [Check(name=name, value=figures[name], good=(low, high), fair=(low and low / far, high * far), advice=advice)
             for name, (low, high, far, advice) in limits.items() if name in figures]
+
+
+def lowered(judged: list[Check]) -> list[Check]:
+    """The same for the map of another method: what failed is why the network is not used, and no fault of that map."""
+    return [check.model_copy(update={"verdict": "warn"} if check.verdict == "fail" else {}) for check in judged]

@@ -9,7 +9,6 @@ so that χ ± 1.645 s holds the true χ in 90 % of the voxels of held-out heads.
 over, which the record says.
 """
 
-from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -18,9 +17,9 @@ from chiflow.core.contracts import Check, worst
 from chiflow.core.dipole import DipoleOperator
 from chiflow.core.geometry import Geometry
 from chiflow.core.progress import progress
-from chiflow.core.weights import load_weights
+from chiflow.core.weights import load_network
 from chiflow.invert.fansi import fansi
-from chiflow.invert.guard import checks, figures_after, figures_before
+from chiflow.invert.guard import checks, figures_after, figures_before, lowered
 from chiflow.invert.prepared import Prepared, prepared, turned
 from chiflow.invert.result import Susceptibility
 from chiflow.invert.unrolled import Solution, Unrolled
@@ -56,14 +55,9 @@ def net(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: tor
     return Susceptibility(chi * scale, parameters, (start.harmonic + harmonic) * scale, uncertainty, checks=after if guard else [], start=start.start * scale)
 
 
-@lru_cache(maxsize=2)
 def loaded(weights: Path, device: torch.device) -> tuple[Unrolled, dict]:
     """The network of a weights file and its card."""
-    tensors, card = load_weights(weights)
-    form = card["Architecture"]
-    network = Unrolled(tuple(form["Channels"]), form["Iterations"])
-    network.load_state_dict(tensors)
-    return network.to(device, memory_format=torch.channels_last).eval(), card
+    return load_network(Unrolled, weights, device)
 
 
 @torch.no_grad()
@@ -80,8 +74,7 @@ def turned_back(solution: Solution, flips: tuple[int, ...], sign: float) -> Solu
 
 
 def fallen_back(found: Susceptibility, judged: list[Check]) -> Susceptibility:
-    """What FANSI found; figures that failed say why the network is not used, and are no fault of this map."""
+    """What FANSI found; figures that failed say why the network is not used."""
     reasons = [check.told for check in judged if check.verdict == "fail"]
-    lowered = [check.model_copy(update={"verdict": "warn"} if check.verdict == "fail" else {}) for check in judged]
     message = f"the network is not used, FANSI takes over: {'; '.join(reasons)}"
-    return Susceptibility(found.chi, found.parameters | {"Fallback": "fansi"}, found.background, None, [message], lowered)
+    return Susceptibility(found.chi, found.parameters | {"Fallback": "fansi"}, found.background, None, [message], lowered(judged))

@@ -5,7 +5,6 @@
 Where the scan is unlike the training the network is left out, and what it starts from is returned: the fit of sources informed by guided TV.
 """
 
-from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -13,8 +12,8 @@ import torch
 from chiflow.core.contracts import told, worst
 from chiflow.core.geometry import Geometry
 from chiflow.core.total import TotalNet, TotalStart, outside_of
-from chiflow.core.weights import load_weights
-from chiflow.invert.guard import checks
+from chiflow.core.weights import load_network
+from chiflow.invert.guard import checks, lowered
 from chiflow.invert.result import Susceptibility
 from chiflow.invert.total_scale import total_result
 
@@ -36,8 +35,8 @@ def net_total(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weigh
     if worst(judged) != "fail":
         return Susceptibility(found.chi, parameters, found.background, checks=judged)
     found = total_result(None, field, mask, geometry, weight, sigma_ppm, magnitude)
-    lowered = [check.model_copy(update={"verdict": "warn"} if check.verdict == "fail" else {}) for check in judged]
-    return Susceptibility(found.chi, parameters | {"Fallback": "total"}, found.background, None, [f"the network is not used: {'; '.join(told(judged))}"], lowered)
+    message = f"the network is not used: {'; '.join(told(judged))}"
+    return Susceptibility(found.chi, parameters | {"Fallback": "total"}, found.background, None, [message], lowered(judged))
 
 
 def figures(start: TotalStart) -> dict[str, float]:
@@ -48,11 +47,6 @@ def figures(start: TotalStart) -> dict[str, float]:
             "BackgroundToLocal": float(background.std())}
 
 
-@lru_cache(maxsize=2)
 def loaded(weights: Path, device: torch.device) -> tuple[TotalNet, dict]:
     """The network of a weights file and its card."""
-    tensors, card = load_weights(weights)
-    form = card["Architecture"]
-    network = TotalNet(tuple(form["Channels"]), form["Iterations"])
-    network.load_state_dict(tensors)
-    return network.to(device, memory_format=torch.channels_last).eval(), card
+    return load_network(TotalNet, weights, device)

@@ -9,7 +9,7 @@ import chiflow
 from chiflow.core.bids import run_folder
 from chiflow.core.contracts import Acquisition, Record, record_path
 from chiflow.core.errors import ChiflowError
-from chiflow.core.nifti import Image, load, require_same_grid, upright, write_bytes
+from chiflow.core.nifti import Image, load, load_like, upright, write_bytes
 from chiflow.core.page import COLOURS, rendered
 from chiflow.core.summary import REGIONS
 from chiflow.report.consensus import checklist, methods_text
@@ -80,8 +80,7 @@ def volume_of(maps: Path, name: str, chi: Image) -> Image | None:
     path = maps / ("start.nii" if name == DIFFERENCE else name)
     if not path.is_file():
         return None
-    image = load(path)
-    require_same_grid(image, chi)
+    image = load_like(path, chi)
     return Image(chi.data - image.data, chi.affine, path) if name == DIFFERENCE else image
 
 
@@ -89,9 +88,7 @@ def load_mask_of(maps: Path, name: str, chi: Image) -> Image:
     """A mask of the run; where χ is not 0 when the run has none (an inversion of the total field)."""
     if not (maps / name).is_file():
         return Image((chi.data != 0).astype(np.float32), chi.affine, chi.path)
-    image = load(maps / name)
-    require_same_grid(image, chi)
-    return image
+    return load_like(maps / name, chi)
 
 
 def figure_of(panel: Panel, image: Image, inside: np.ndarray, relied: np.ndarray) -> dict:
