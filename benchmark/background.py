@@ -34,12 +34,12 @@ def row(method: str, head: BenchmarkHead) -> str:
     """The cells of one method on one head."""
     remove = BACKGROUND_METHODS[method]
     start = time.monotonic()
-    measured = remove(head.measured, head.mask, head.geometry, head.weight, head.sigma_ppm)
+    measured = remove(head.measured, head.mask, head.geometry, head.weight, head.sigma_ppm, head.magnitude)
     seconds = time.monotonic() - start
     everywhere = head.mask.float()
-    true = remove(head.total, head.mask, head.geometry, everywhere, QUIET_PPM)
+    true = remove(head.total, head.mask, head.geometry, everywhere, QUIET_PPM, head.magnitude)
     outside = head.total - head.local
-    left = remove(outside, head.mask, head.geometry, everywhere, QUIET_PPM)
+    left = remove(outside, head.mask, head.geometry, everywhere, QUIET_PPM, head.magnitude)
     core = left.mask & head.core
     energy = 100 * float(left.field[core].square().sum() / (outside[core] - outside[core].mean()).square().sum())
     kept = 100 * float(measured.mask.sum() / head.mask.sum())

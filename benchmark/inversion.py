@@ -24,12 +24,12 @@ from chiflow.background import BACKGROUND_METHODS
 from chiflow.core.dipole import DipoleOperator
 from chiflow.core.metrics import nrmse, scores
 from chiflow.invert import INVERSIONS, TOTAL_FIELD_INVERSIONS
-from chiflow.invert.remainder import with_remainder
+from chiflow.core.variation.remainder import with_remainder
 from chiflow.phantom.tissues import TISSUES
 
 HEADS = ("1 mm", "1.2 mm, 45°", "0.8×0.8×2 mm, 25°", "2 mm")
 NOISES = (0.0005, 0.001, 0.005, 0.01)
-OWN_BACKGROUND = "joint"
+OWN_BACKGROUND = "informed"
 PARAMETERS = {"gtv": "lambda_ppm", "tv": "lambda_ppm", "hdqsm": "lambda_ppm", "medi": "lambda_ppm", "fansi": "lambda_ppm", "tfi": "lambda_ppm", "rts": "mu_ppm", "tkd": "threshold",
               "l2": "lambda_", "ndi": "ridge"}
 ALL = INVERSIONS | TOTAL_FIELD_INVERSIONS
@@ -61,7 +61,7 @@ def own(head: BenchmarkHead, method: str) -> tuple:
     """Field, mask, weight, σ and least σ as the pipeline has them in INVERT."""
     if method in TOTAL_FIELD_INVERSIONS:
         return head.measured, head.mask, head.weight, head.sigma_ppm, 0.0
-    local = BACKGROUND_METHODS[OWN_BACKGROUND](head.measured, head.mask, head.geometry, head.weight, head.sigma_ppm)
+    local = BACKGROUND_METHODS[OWN_BACKGROUND](head.measured, head.mask, head.geometry, head.weight, head.sigma_ppm, head.magnitude)
     return local.field, local.mask, *with_remainder(local.field, local.mask, head.geometry, head.weight * local.mask, head.sigma_ppm)
 
 

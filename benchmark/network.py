@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bin"))
 from chiflow.core.box import mask_box
 from chiflow.core.metrics import scores
 from chiflow.invert import INVERSIONS
-from chiflow.invert.remainder import with_remainder
+from chiflow.core.variation.remainder import with_remainder
 from chiflow.invert.result import Susceptibility
 from chiflow.simulate.anatomy import INDEX, read_head
 from chiflow.simulate.paint import LESION

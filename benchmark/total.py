@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""Local fields of whole heads of label maps that training never saw, from the total field: the fit informed by guided TV, the network, and every background removal.
+"""From the total field of whole heads that training never saw to the local field and χ: every background removal, the chains after them, and the network.
 
-    source .venv/bin/activate; python benchmark/total.py --labels FOLDER [--geometries "2 mm" …] [--heads 17 …] [--weights total.safetensors] [--results FILE]
+    source .venv/bin/activate; python benchmark/total.py --labels FOLDER [--geometries "2 mm" …] [--heads 17 …] [--weights total.safetensors] [--chains] [--kept FOLDER]
 
 FOLDER holds SynthSeg's whole-head label maps; heads 17 to 20 are held out. The total field is that of tissue, bone and air with white noise of 0.001 ppm, no
-shim. NRMSE in % of the local field: of `fit`, `informed` and `net` in the whole mask / in the core 9 mm inside; of each background removal the best of its
-parameters, chosen on the truth, in the mask that it returns, and beside it what `informed` (or `net`) has in that same mask. Then the root mean square error
-in ppb by the depth below the mask's surface. Each cell is kept in a file as soon as it is done. Prints markdown tables.
+shim. Three markdown tables. Local field: NRMSE in % in the mask that a method returns and in the core 9 mm inside; `tuned` is the best of its parameters, chosen on the
+truth; beside it what `informed` (or `net`) has in that same mask. Rim: the root mean square error in ppb by the depth below the mask's surface. χ: NRMSE in % /
+XSIM / HFEN in % in the whole mask, of chains of a background removal and an inversion. Maps are kept in a folder as soon as they are there.
 """
 
 import argparse
-import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,96 +22,143 @@ from scipy.ndimage import distance_transform_edt
 
 from chiflow.background import BACKGROUND_METHODS
 from chiflow.core.box import mask_box
-from chiflow.core.metrics import nrmse
+from chiflow.core.metrics import hfen, nrmse, xsim
+from chiflow.core.total.scale import total_result
+from chiflow.core.variation.remainder import with_remainder
+from chiflow.invert import INVERSIONS
+from chiflow.invert.gtv import gtv
+from chiflow.invert.net import net
 from chiflow.invert.net_total import loaded
-from chiflow.invert.total_scale import total_result
 from chiflow.simulate.anatomy import read_head
 from chiflow.simulate.sample import made
 from chiflow.simulate.surroundings import background_field, read_surroundings
 from chiflow.simulate.whole import whole_recipe
 
-GEOMETRIES = {"2 mm": ((2, 2, 2), 0), "1 mm": ((1, 1, 1), 0), "1 mm, 45°": ((1, 1, 1), 45), "0.8×0.8×2 mm, 25°": ((0.8, 0.8, 2), 25)}
+GEOMETRIES = {"2 mm": ((2, 2, 2), 0), "1.5 mm, 45°": ((1.5, 1.5, 1.5), 45), "0.8×0.8×2 mm, 25°": ((0.8, 0.8, 2), 25), "1 mm": ((1, 1, 1), 0)}
 SIGMA_PPM, CORE_MM = 0.001, 9.0
 BANDS_MM = (0, 2.1, 4.1, 8, 15, 99)
+LONG = {"iterations": 200, "tolerance": 3e-4}
 GRIDS = {  # options of each method besides its defaults
-    "joint": [{"inside": i, "ridge": r, "iterations": 200, "tolerance": 3e-4} for i, r in ((0.03, 0.001), (0.01, 0.003), (0.01, 0.0007), (0.005, 0.0003), (0.003, 0.0003))],
-    "pdf": [{"ridge": r} for r in (0.01, 0.0003)], "vsharp": [{"largest_mm": r} for r in (12.0, 30.0)], "lbv": [{"degree": d} for d in (4, 8)],
-    "resharp": [{"radius_mm": r} for r in (4.0, 8.0)], "ismv": [],
+    "joint": [{"inside": i, "ridge": r} | LONG for i, r in ((0.01, 0.0007), (0.005, 0.0003), (0.003, 0.0003))],
+    "pdf": [{"ridge": 0.01}], "vsharp": [{"largest_mm": 12.0}], "lbv": [{"degree": 8}], "resharp": [{"radius_mm": 8.0}], "ismv": [], "informed": [],
 }
+CHAINS = ("joint", "joint, tuned", "informed", "net")
+AFTER = ("fansi", "net")
 
 
 def scan(geometry: str, number: int, labels: Path) -> dict:
-    """The head of a cell on the box of its mask: field, local, mask, weight, magnitude and its geometry."""
+    """The head of a cell on the box of its mask: field, local, chi, mask, weight, magnitude and its geometry."""
     size, tilt = GEOMETRIES[geometry]
     path = labels / f"training_seg_{number:02d}.nii.gz"
     head = read_head(path)
     recipe = whole_recipe(head, size, (0.0, float(np.sin(np.radians(tilt))), float(np.cos(np.radians(tilt)))), number, sigma_ppm=SIGMA_PPM)
     whole = made(recipe, [head])
     volumes = {"field": (whole.field + background_field(read_surroundings(path), head, recipe)) * whole.mask, "local": whole.local * whole.mask,
-               "mask": whole.mask, "weight": whole.weight, "magnitude": whole.magnitude}
+               "chi": whole.chi * whole.mask, "mask": whole.mask, "weight": whole.weight, "magnitude": whole.magnitude}
     box, boxed = mask_box(whole.mask.numpy(), whole.geometry)
     return {name: volume[box].contiguous() for name, volume in volumes.items()} | {"geometry": boxed}
 
 
+def kept(path: Path, compute: Callable[[], tuple[torch.Tensor, ...]]) -> tuple[torch.Tensor, ...]:
+    """Tensors from a file, computed when it is not there."""
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(compute(), path.with_suffix(".part"))
+        path.with_suffix(".part").replace(path)
+        print(path, file=sys.stderr, flush=True)
+    return torch.load(path, weights_only=True)
+
+
+def known(head: dict) -> tuple:
+    """How every method begins."""
+    return head["field"], head["mask"], head["geometry"], head["weight"], SIGMA_PPM
+
+
+def local_fields(head: dict, folder: Path, weights: Path | None) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Local field and mask by name: each method as it comes, and as `NAME, tuned` the best of its options."""
+    fields, told = {}, known(head)
+    for name, grid in GRIDS.items():
+        run = lambda options: (lambda found: (found.field, found.mask))(BACKGROUND_METHODS[name](*told, head["magnitude"], **options))
+        found = [kept(folder / f"{name}_{number}.pt", lambda options=options: run(options)) for number, options in enumerate(({}, *grid))]
+        fields[name] = found[0]
+        if grid:
+            fields[f"{name}, tuned"] = min(found, key=lambda one: error(one[0], head, one[1]))
+    fields["informed, no magnitude"] = kept(folder / "unguided.pt", lambda: (total_result(None, *told, None).local, head["mask"]))
+    if weights:
+        fields["net"] = kept(folder / f"net_{weights.stem}.pt", lambda: (total_result(loaded(weights, torch.device("cpu"))[0], *told, head["magnitude"]).local, head["mask"]))
+    return fields
+
+
 def error(local: torch.Tensor, head: dict, mask: torch.Tensor) -> float:
     """NRMSE in % of a local field in a mask."""
-    return round(nrmse(local.numpy(), head["local"].numpy(), mask.numpy()), 2)
+    return nrmse(local.numpy(), head["local"].numpy(), mask.numpy())
 
 
-def cell(head: dict, weights: Path | None) -> dict:
-    """All figures of one head."""
-    known = head["field"], head["mask"], head["geometry"], head["weight"], SIGMA_PPM
-    depth = torch.from_numpy(distance_transform_edt(np.pad(head["mask"].numpy(), 1), sampling=head["geometry"].voxel_size)[1:-1, 1:-1, 1:-1])
-    result = total_result(None, *known, head["magnitude"])
-    ours = {"fit": result.fitted_local, "informed": result.local, "informed, no magnitude": total_result(None, *known, None).local}
-    if weights:
-        ours["net"] = total_result(loaded(weights, torch.device("cpu"))[0], *known, head["magnitude"]).local
-    last = ours["net" if weights else "informed"]
-    figures = {name: {"whole": error(local, head, head["mask"]), "core": error(local, head, head["mask"] & (depth > CORE_MM))} for name, local in ours.items()}
-    for name, grid in GRIDS.items():
-        found = [BACKGROUND_METHODS[name](*known, **options) for options in ({}, *grid)]
-        errors = [error(one.field, head, one.mask) for one in found]
-        best = int(np.argmin(errors))
-        figures[name] = {"default": errors[0], "tuned": errors[best], "options": ({}, *grid)[best], "kept": round(float(found[best].mask.sum() / head["mask"].sum()), 3),
-                         "ours": error(last, head, found[best].mask), "ours_default": error(last, head, found[0].mask)}
-        ours[name] = found[0].field
+def depth_of(head: dict) -> torch.Tensor:
+    """Depth of each voxel (X, Y, Z) below the mask's surface in mm."""
+    return torch.from_numpy(distance_transform_edt(np.pad(head["mask"].numpy(), 1), sampling=head["geometry"].voxel_size)[1:-1, 1:-1, 1:-1])
+
+
+def local_rows(key: str, head: dict, fields: dict) -> list[str]:
+    """A row a method."""
+    core, ours = depth_of(head) > CORE_MM, fields.get("net", fields["informed"])[0]
+    cells = lambda local, mask: [f"{error(local, head, mask):.1f} / {error(local, head, mask & core):.1f}", f"{float(mask.sum() / head['mask'].sum()):.3f}", f"{error(ours, head, mask):.1f}"]
+    return [f"| {key} | {name} | {' | '.join(cells(*found))} |" for name, found in fields.items()]
+
+
+def rim_rows(key: str, head: dict, fields: dict) -> list[str]:
+    """A row a method; where it has lost part of a band, of what is left."""
+    depth = depth_of(head)
     bands = [head["mask"] & (depth > low) & (depth <= high) for low, high in zip(BANDS_MM, BANDS_MM[1:])]
-    rms = lambda local: [round(1e3 * float((local - head["local"])[band].square().mean() ** 0.5), 2) for band in bands]
-    return {"figures": figures, "bands": {name: rms(local) for name, local in ours.items() if name in ("fit", "informed", "net", "joint")}}
+    rms = lambda local, voxels: f"{1e3 * float((local - head['local'])[voxels].square().mean() ** 0.5):.2f}" if voxels.any() else "lost"
+    return [f"| {key} | {name} | {' | '.join(rms(local, band & mask) for band in bands)} |" for name, (local, mask) in fields.items() if ", tuned" not in name]
 
 
-def tables(cells: dict[str, dict]) -> str:
-    """Both tables."""
-    lines = ["| head | method | whole mask / core, % | mask kept | ours in that mask, % |", "|---" * 5 + "|"]
-    for key, content in cells.items():
-        for name, row in content["figures"].items():
-            if "whole" in row:
-                lines.append(f"| {key} | `{name}` | {row['whole']:.1f} / {row['core']:.1f} | 1 | |")
-            else:
-                lines.append(f"| {key} | `{name}`, tuned (default) | {row['tuned']:.1f} ({row['default']:.1f}) | {row['kept']:.2f} | {row['ours']:.1f} ({row['ours_default']:.1f}) |")
-    lines += ["", "| head | method | " + " | ".join(f"{low}–{high} mm" for low, high in zip(BANDS_MM, BANDS_MM[1:])) + " |", "|---" * (len(BANDS_MM) + 1) + "|"]
-    lines += [f"| {key} | `{name}` | " + " | ".join(f"{v:.2f}" for v in row) + " |" for key, content in cells.items() for name, row in content["bands"].items()]
-    return "\n".join(lines)
+def inverted(head: dict, local: torch.Tensor, method: str) -> torch.Tensor:
+    """χ (X, Y, Z) of a local field as the stage INVERT finds it."""
+    weight, sigma, least = with_remainder(local, *known(head)[1:])
+    options = {"least_sigma_ppm": least} if INVERSIONS[method] in (net, gtv) else {}
+    return INVERSIONS[method](local, head["mask"], head["geometry"], weight, sigma, head["magnitude"], **options).chi
+
+
+def chi_rows(key: str, head: dict, fields: dict, folder: Path, weights: Path | None) -> list[str]:
+    """A row a chain, and the network in one step."""
+    maps = {}
+    for name in (name for name in CHAINS if name in fields):
+        stem = name.replace(", ", "_") if name != "net" else f"net_{weights.stem}"
+        for method in AFTER:
+            maps[f"{name} → {method}"] = kept(folder / f"chi_{stem}_{method}.pt", lambda: (inverted(head, fields[name][0], method),))[0]
+    single = lambda network: (total_result(network, *known(head), head["magnitude"]).chi,)
+    maps["one step, untrained"] = kept(folder / "chi_one.pt", lambda: single(None))[0]
+    if weights:
+        maps["one step"] = kept(folder / f"chi_one_{weights.stem}.pt", lambda: single(loaded(weights, torch.device("cpu"))[0]))[0]
+    truth, mask = head["chi"].numpy(), head["mask"].numpy()
+    score = lambda chi: f"{nrmse(chi, truth, mask):.1f} | {xsim(chi, truth, mask):.3f} | {hfen(chi, truth, mask):.1f}"
+    return [f"| {key} | {name} | {score(chi.numpy())} |" for name, chi in maps.items()]
 
 
 def main() -> None:
-    """Work through the cells that are missing and print the tables."""
+    """Make the maps that are missing and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--labels", type=Path, required=True, help="folder of training_seg_17.nii.gz … 20")
     parser.add_argument("--geometries", nargs="+", choices=GEOMETRIES, default=list(GEOMETRIES))
     parser.add_argument("--heads", nargs="+", type=int, choices=HELD_OUT, default=list(HELD_OUT))
-    parser.add_argument("--weights", type=Path, help="of the network; without it the table ends at `informed`")
-    parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir()) / "chiflow_total.json", help="JSON file of the cells that are done")
+    parser.add_argument("--weights", type=Path, help="of the network; without it the tables are those of the methods without one")
+    parser.add_argument("--chains", action="store_true", help="χ of the chains, too")
+    parser.add_argument("--kept", type=Path, default=Path(tempfile.gettempdir()) / "chiflow_total", help="folder for maps that are done")
     options = parser.parse_args()
-    cells = json.loads(options.results.read_text(encoding="utf8")) if options.results.is_file() else {}
-    for geometry in options.geometries:
-        for number in options.heads:
-            key = f"{geometry}, head {number}"
-            if key not in cells:
-                cells[key] = cell(scan(geometry, number, options.labels), options.weights)
-                options.results.write_text(json.dumps(cells, indent=1, ensure_ascii=False), encoding="utf8")
-                print(key, cells[key], file=sys.stderr, flush=True)
-    print(tables(cells))
+    rows = {"local": [], "rim": [], "chi": []}
+    for key, geometry, number in ((f"{g}, head {n}", g, n) for g in options.geometries for n in options.heads):
+        folder = options.kept / key.replace(" ", "_")
+        head = scan(geometry, number, options.labels)
+        fields = local_fields(head, folder, options.weights)
+        rows["local"] += local_rows(key, head, fields)
+        rows["rim"] += rim_rows(key, head, fields)
+        rows["chi"] += chi_rows(key, head, fields, folder, options.weights) if options.chains else []
+    heads = {"local": "| head | method | local field: whole mask / core, % | mask kept | ours in that mask, % |",
+             "rim": "| head | method, error in ppb | " + " | ".join(f"{low}–{high} mm" for low, high in zip(BANDS_MM, BANDS_MM[1:])) + " |",
+             "chi": "| head | χ of | NRMSE, % | XSIM | HFEN, % |"}
+    print("\n\n".join("\n".join([heads[name], "|---" * (heads[name].count("|") - 1) + "|", *lines]) for name, lines in rows.items() if lines))
 
 
 if __name__ == "__main__":

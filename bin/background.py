@@ -9,7 +9,7 @@ from chiflow.core.cli import AcquisitionFile, Device, FieldFile, FieldUnit, Mask
 from chiflow.core.contracts import Record
 from chiflow.core.device import select_device
 from chiflow.core.field_input import load_field
-from chiflow.core.nifti import save
+from chiflow.core.nifti import load_like, save
 
 
 def main(
@@ -20,13 +20,15 @@ def main(
     noise: NoiseFile = None,
     field_unit: FieldUnit = "ppm",
     out_mask: Annotated[Path | None, typer.Option(help="Output: the mask that is left (default: OUT with _mask before .nii).")] = None,
-    method: Annotated[str, typer.Option(help=f"One of: {', '.join(BACKGROUND_METHODS)}.")] = "joint",
+    magnitude: Annotated[Path | None, typer.Option(help="4D magnitude, one echo after the other: edges for informed.")] = None,
+    method: Annotated[str, typer.Option(help=f"One of: {', '.join(BACKGROUND_METHODS)}.")] = "informed",
     device: Device = "auto",
 ) -> None:
     """Remove the background field: total field in, local field in ppm out, with the mask it holds in."""
     remove = choose(BACKGROUND_METHODS, method, "background method")
     total = load_field(field, mask, noise, acquisition, field_unit, select_device(device))
-    local = remove(total.field, total.mask, total.geometry, total.weight, total.sigma_ppm)
+    edges = total.edges(load_like(magnitude, total.image, dimensions=(3, 4))) if magnitude else None
+    local = remove(*total.known, edges)
     save(out_mask or out.with_name(out.name.replace(".nii", "_mask.nii")), total.whole(local.mask), total.image)
     save(out, total.whole(local.field), total.image)
     kept = float(local.mask.sum() / total.mask.sum())

@@ -2,7 +2,6 @@
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from chiflow.core.cli import AcquisitionFile, Device, FieldFile, FieldUnit, MaskFile, NoiseFile, OutFile, choose, execute, warn
@@ -16,7 +15,7 @@ from chiflow.invert.gtv import gtv
 from chiflow.invert.judge import judged
 from chiflow.invert.net import WEIGHTS, net
 from chiflow.invert.reference import REFERENCES, given_region, named_region, unlabelled
-from chiflow.invert.remainder import with_remainder
+from chiflow.core.variation.remainder import with_remainder
 
 METHODS_HELP = f"One of: {', '.join(INVERSIONS)}; of the total field, without background removal: {', '.join(TOTAL_FIELD_INVERSIONS)}."
 REMAINDER_HELP = "The local field is that of a background removal: doubt it near the mask's surface. --no-remainder for an exact field."
@@ -51,7 +50,7 @@ def main(
     local = load_field(field, mask, noise, acquisition, field_unit, select_device(device), noise_unit=noise_unit or field_unit)
     echoes = load_like(magnitude, local.image, dimensions=(3, 4)) if magnitude else None
     region = given_region(reference_region, reference_label, reference_names, local) or named_region(reference, echoes, local, Acquisition.read(acquisition).echo_times_s)
-    edges = local.part(np.sqrt((echoes.data.reshape(*local.image.data.shape, -1) ** 2).sum(axis=3))) if echoes else None
+    edges = local.edges(echoes) if echoes else None
     weight, sigma, least = with_remainder(*local.known) if remainder and method not in TOTAL_FIELD_INVERSIONS else (local.weight, local.sigma_ppm, 0.0)
     options = {gtv: {"least_sigma_ppm": least}, net: {"least_sigma_ppm": least, "weights": weights}}.get(invert, {})
     found = invert(local.field, local.mask, local.geometry, weight, sigma, edges, **options)

@@ -3,7 +3,7 @@ process BACKGROUND {
     label 'medium'
 
     input:
-    tuple val(meta), path(field), path(noise), path(mask), path(acquisition)
+    tuple val(meta), path(field), path(noise), path(mask), path(acquisition), path(magnitude)
     val code
 
     output:
@@ -14,7 +14,7 @@ process BACKGROUND {
     def device = task.accelerator ? 'cuda' : 'cpu'
     """
     background.py --field ${field} --field-unit hz --noise ${noise} --mask ${mask} --acquisition ${acquisition} --device ${device} \\
-        --out local.nii --out-mask eroded.nii ${task.ext.args ?: ''}
+        --magnitude ${magnitude} --out local.nii --out-mask eroded.nii ${task.ext.args ?: ''}
     """
 
     stub:

@@ -12,8 +12,7 @@ workflow SOURCE {
     single_step
 
     main:
-    ch_acquisition = ch_scan.map { meta, acquisition, _magnitude, _region -> [meta, acquisition] }
-    ch_masked = ch_field.join(ch_mask).join(ch_acquisition)
+    ch_masked = ch_field.join(ch_mask).join(ch_scan.map { meta, acquisition, magnitude, _region -> [meta, acquisition, magnitude] })
     BACKGROUND(ch_masked.filter { _part -> !single_step }, codeOf('background'))
     ch_total = ch_field.map { meta, field, _noise -> [meta, field] }.join(ch_mask)
     ch_input = single_step ? ch_total : BACKGROUND.out.local

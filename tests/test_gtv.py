@@ -7,13 +7,13 @@ from test_invert import AXIAL, OBLIQUE, brain
 
 from chiflow.core.dipole import DipoleOperator
 from chiflow.core.geometry import Geometry
-from chiflow.core.guide import standardised
+from chiflow.core.variation.guide import standardised
 from chiflow.core.metrics import nrmse
 from chiflow.core.solvers import soft_threshold
 from chiflow.invert import INVERSIONS
-from chiflow.invert.gtv import Rules, guided
-from chiflow.invert.guide import GuideImages, linear
-from chiflow.invert.sources import padding_for
+from chiflow.core.variation.guided import Rules, guided
+from chiflow.core.variation.images import GuideImages, linear
+from chiflow.core.variation.sources import padding_for
 
 GTV, TV = INVERSIONS["gtv"], INVERSIONS["tv"]
 NOISE = 0.005

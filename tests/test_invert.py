@@ -13,7 +13,7 @@ from chiflow.invert import INVERSIONS, TOTAL_FIELD_INVERSIONS
 from chiflow.invert.judge import judged
 from chiflow.invert.problem import MaskedProblem
 from chiflow.invert.reference import Region, csf_region
-from chiflow.invert.remainder import with_remainder
+from chiflow.core.variation.remainder import with_remainder
 from chiflow.invert.result import Susceptibility
 
 AXIAL = Geometry((31, 32, 33))

@@ -14,7 +14,7 @@ from chiflow.core.errors import ChiflowError
 from chiflow.core.geometry import Geometry
 from chiflow.invert import unrolled
 from chiflow.invert.guard import FARTHEST, checks, figures_before
-from chiflow.invert.gtv import guided
+from chiflow.core.variation.guided import guided
 from chiflow.invert.net import WEIGHTS, ensemble, loaded, net
 from chiflow.invert.prepared import prepared, turned
 from chiflow.invert.unrolled import Unrolled

@@ -12,11 +12,12 @@ from test_background import ball, field_of, outside_field
 
 from chiflow.core.blocks import Correction
 from chiflow.core.geometry import Geometry
-from chiflow.core.total import INPUTS, TotalNet, explained, informed, inputs, local_field, middle_of, outside_of, placed, started, surface
+from chiflow.core.total.net import INPUTS, TotalNet, inputs
+from chiflow.core.total.start import explained, informed, local_field, middle_of, outside_of, placed, started, surface
 from chiflow.core.weights import load_weights
 from chiflow.invert.net import WEIGHTS as INVERSION_WEIGHTS
 from chiflow.invert.net_total import net_total
-from chiflow.invert.total_scale import coarser, coarser_geometry, factors_for, finer, total_result, turned
+from chiflow.core.total.scale import coarser, coarser_geometry, factors_for, finer, total_result, turned
 from chiflow.simulate import recipe
 from chiflow.simulate.anatomy import LabelHead
 from chiflow.simulate.recipe import Recipe

@@ -22,8 +22,8 @@ ITERATIONS = 100
 TOLERANCE = 1e-3
 
 
-def ismv(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 0.0, *,
-         radius_mm: float = RADIUS_MM, iterations: int = ITERATIONS, tolerance: float = TOLERANCE) -> LocalField:
+def ismv(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 0.0,
+         magnitude: torch.Tensor | None = None, *, radius_mm: float = RADIUS_MM, iterations: int = ITERATIONS, tolerance: float = TOLERANCE) -> LocalField:
     """Local field in ppm in the mask that it holds in, one sphere narrower than the mask given.
 
     field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. weight : (X, Y, Z) reliability; voxels of next to none are filled from the others first.

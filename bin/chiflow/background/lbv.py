@@ -31,14 +31,14 @@ FIT_MM = 2.0  # distance of the voxels that h is fitted to: it is smooth
 RIM = (slice(1, -1),) * 3
 
 
-def lbv(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 0.0, *,
-        reliable: float = RELIABLE, peeled_mm: float = PEELED_MM, degree: int = DEGREE, iterations: int = ITERATIONS,
+def lbv(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 0.0,
+        magnitude: torch.Tensor | None = None, *, reliable: float = RELIABLE, peeled_mm: float = PEELED_MM, degree: int = DEGREE, iterations: int = ITERATIONS,
         tolerance: float = TOLERANCE) -> LocalField:
     """Local field in ppm in the mask without its boundary.
 
     field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. weight : (X, Y, Z) reliability. reliable : least weight of a boundary voxel.
     peeled_mm : depth to which worse ones are peeled off. degree : of h, −1 for none. iterations : at most, on each grid.
-    tolerance : of the residual, relative. Voxels of weight 0 are not in the mask returned. sigma_ppm is not used.
+    tolerance : of the residual, relative. Voxels of weight 0 are not in the mask returned. sigma_ppm and magnitude are not used.
     """
     rimmed = lambda volume: F.pad(volume, (1,) * 6)
     weights = rimmed(mask.float() if weight is None else weight * mask)

@@ -19,12 +19,12 @@ ITERATIONS = 100
 TOLERANCE = 1e-3
 
 
-def pdf(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 0.0, *,
-        ridge: float = RIDGE, iterations: int = ITERATIONS, tolerance: float = TOLERANCE) -> LocalField:
+def pdf(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 0.0,
+        magnitude: torch.Tensor | None = None, *, ridge: float = RIDGE, iterations: int = ITERATIONS, tolerance: float = TOLERANCE) -> LocalField:
     """Local field in ppm in the mask, less the voxels of weight 0: nothing is known of the local field there.
 
     field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. weight : (X, Y, Z) reliability. ridge : λ. iterations : at most.
-    tolerance : of the normal residual, relative. sigma_ppm is not used: the local field is stronger than the noise.
+    tolerance : of the normal residual, relative. sigma_ppm and magnitude are not used: the local field is stronger than the noise.
     """
     fit = SourceFit(field, mask, geometry, weight)
     sources, record = fit.solve(fit.outside, ridge, iterations, tolerance, "PDF")

@@ -18,8 +18,8 @@ ITERATIONS = 60
 TOLERANCE = 2e-3
 
 
-def resharp(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 0.0, *,
-            radius_mm: float = RADIUS_MM, penalty: float = PENALTY, iterations: int = ITERATIONS, tolerance: float = TOLERANCE) -> LocalField:
+def resharp(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 0.0,
+            magnitude: torch.Tensor | None = None, *, radius_mm: float = RADIUS_MM, penalty: float = PENALTY, iterations: int = ITERATIONS, tolerance: float = TOLERANCE) -> LocalField:
     """Local field in ppm in the mask that it holds in, one sphere narrower than the mask given.
 
     field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. weight : (X, Y, Z) reliability; voxels of next to none are filled from the others first.

@@ -24,8 +24,8 @@ ITERATIONS = 30
 TOLERANCE = 4e-3
 
 
-def vsharp(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 0.0, *,
-           largest_mm: float = LARGEST_MM, penalty: float = PENALTY, iterations: int = ITERATIONS, tolerance: float = TOLERANCE) -> LocalField:
+def vsharp(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 0.0,
+           magnitude: torch.Tensor | None = None, *, largest_mm: float = LARGEST_MM, penalty: float = PENALTY, iterations: int = ITERATIONS, tolerance: float = TOLERANCE) -> LocalField:
     """Local field in ppm in the mask that it holds in, one smallest sphere narrower than the mask given.
 
     field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. weight : (X, Y, Z) reliability; voxels of next to none are filled from the others first.

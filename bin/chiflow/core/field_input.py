@@ -44,6 +44,10 @@ class FieldInput:
         """The box of a volume (X, Y, Z[, E]) on the grid of the input image, on the device of the field."""
         return torch.from_numpy(np.ascontiguousarray(volume[self.box])).to(self.field.device)
 
+    def edges(self, echoes: Image) -> torch.Tensor:
+        """The box of one magnitude for all echoes, the root of the sum of their squares."""
+        return self.part(np.sqrt((echoes.data.reshape(*self.image.data.shape, -1) ** 2).sum(axis=3)))
+
 
 def load_field(field: Path, mask: Path, noise: Path | None, acquisition: Path, unit: str, device: torch.device,
                noise_unit: str | None = None) -> FieldInput:

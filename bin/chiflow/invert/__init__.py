@@ -15,8 +15,7 @@ from chiflow.invert.net import net
 from chiflow.invert.rts import rts
 from chiflow.invert.tfi import tfi
 from chiflow.invert.tkd import tkd
-from chiflow.invert.total import total
 from chiflow.invert.tv import tv
 
 INVERSIONS = {"fansi": fansi, "gtv": gtv, "net": net, "tv": tv, "medi": medi, "hdqsm": hdqsm, "rts": rts, "ndi": ndi, "l2": l2, "tkd": tkd}
-TOTAL_FIELD_INVERSIONS = {"tfi": tfi, "total": total}  # of the total field: χ and the background in one step
+TOTAL_FIELD_INVERSIONS = {"tfi": tfi}  # of the total field: χ and the background in one step

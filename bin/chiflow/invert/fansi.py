@@ -4,8 +4,8 @@
 
 φ_h is harmonic in the mask, the field of sources q outside: where the paper penalises ∇²φ_h in the mask, here it is 0 by construction. What a
 background removal leaves is mostly of this kind; the last term keeps q from explaining what belongs to the brain. Sources inside and outside are
-solved for at once, by ADMM with M ∇(χ − S c) split off; M is 0 outside the mask. S c are the images that the magnitude explains (guide.py), as in
-guided TV; without a magnitude there are none. σ and W follow the misfit (misfit.py), and λ is twice its rule: remainders are smooth, white noise is not.
+solved for at once, by ADMM with M ∇(χ − S c) split off; M is 0 outside the mask. S c are the images that the magnitude explains (core/variation/images.py), as in
+guided TV; without a magnitude there are none. σ and W follow the misfit (core/variation/misfit.py), and λ is twice its rule: remainders are smooth, white noise is not.
 
 The gradient of the data term is D W² sin(s r) / s of the residual r = D χ + φ_h − f, that of a quadratic term with the weight W² sinc(s r),
 set anew in every iteration. All rules scale with the field, so χ is homogeneous in (f, σ).
@@ -16,12 +16,12 @@ References: Milovic 2018 (10.1002/mrm.27073), Milovic 2019 (10.1002/mrm.27483) f
 import torch
 
 from chiflow.core.geometry import Geometry
-from chiflow.core.guide import standardised
+from chiflow.core.variation.guide import standardised
 from chiflow.core.progress import progress
-from chiflow.invert.guide import GuideImages
-from chiflow.invert.misfit import lambda_for, refine, within
+from chiflow.core.variation.images import GuideImages
+from chiflow.core.variation.misfit import lambda_for, refine, within
 from chiflow.invert.result import Susceptibility
-from chiflow.invert.sources import PADDING, SourceProblem, SourceSearch
+from chiflow.core.variation.sources import PADDING, SourceProblem, SourceSearch
 
 PHASE_RAD = 0.2
 LAMBDA_PER_RULE = 2.0

@@ -7,7 +7,7 @@ Stage 1 starts from 0 and is ADMM with ∇χ and the misfit y = W (D χ − f) s
 
     y = S(W (D χ − f) + v, c σ),      v ← W (D χ − f) + v − y,      λ₁ = c λ,      c = rms f / σ
 
-c speeds the dual v up, the minimum is the same. Stage 2 goes on from there as TV does, λ and W following the misfit (misfit.py): stage 1 has
+c speeds the dual v up, the minimum is the same. Stage 2 goes on from there as TV does, λ and W following the misfit (core/variation/misfit.py): stage 1 has
 left the outliers standing out of it, so they are weighted out before they pull at χ.
 
 Reference: Lambert 2022 (10.1002/mrm.29218).
@@ -18,7 +18,7 @@ import torch
 from chiflow.core.geometry import Geometry
 from chiflow.core.progress import progress
 from chiflow.core.solvers import soft_threshold
-from chiflow.invert.misfit import lambda_for, refine, within
+from chiflow.core.variation.misfit import lambda_for, refine, within
 from chiflow.invert.problem import RIM, MaskedProblem
 from chiflow.invert.result import Susceptibility
 from chiflow.invert.tv import STEP_PER_FIELD, TotalVariation

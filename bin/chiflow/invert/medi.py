@@ -17,13 +17,13 @@ from chiflow.core.geometry import Geometry
 from chiflow.core.gradient import gradient, gradient_adjoint
 from chiflow.core.progress import progress
 from chiflow.core.solvers import conjugate_gradient, soft_threshold
+from chiflow.core.variation.edges import edge_weight
 from chiflow.invert.problem import RIM, MaskedProblem, rimmed
 from chiflow.invert.result import Susceptibility
 
 LAMBDA_PER_SIGMA = 0.09
 MODEL_ERROR = 0.05
 EDGES = 0.3
-EDGE_WEIGHT = 0.1
 STEP_PER_FIELD = 3.0  # λ/ρ in units of the field's root mean square
 ITERATIONS = 40
 INNER_ITERATIONS = 3
@@ -46,18 +46,6 @@ def medi(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: to
     chi, used = solved(problem, problem.warm_start(sigma2), morphology, strength / step, step, iterations)
     guide = "border of the mask" if magnitude is None else "magnitude and border of the mask"
     return Susceptibility(chi[RIM] * mask, {"LambdaPpm": strength, "SigmaPpm": sigma2**0.5, "Edges": guide, "EdgeShare": edges, "Iterations": used})
-
-
-def edge_weight(inside: torch.Tensor, magnitude: torch.Tensor | None, voxel_size: tuple[float, ...], edges: float,
-                on_edges: float = EDGE_WEIGHT) -> torch.Tensor:
-    """M_G (3, X, Y, Z), for the mask and the magnitude (X, Y, Z) in its rim, 0 outside the mask."""
-    both = torch.stack([inside * torch.roll(inside, -1, axis) for axis in range(3)]) > 0
-    smooth = both
-    if magnitude is not None and both.any():
-        slope = gradient(magnitude, voxel_size).abs()
-        within = slope[both]
-        smooth = both & (slope <= within.kthvalue(max(round(within.numel() * (1 - edges)), 1)).values)
-    return torch.where(smooth, 1.0, on_edges)
 
 
 def solved(problem: MaskedProblem, chi: torch.Tensor, morphology: torch.Tensor, penalty: float, step: float,

@@ -16,7 +16,8 @@ import torch
 
 from chiflow.core.geometry import Geometry
 from chiflow.core.progress import progress
-from chiflow.invert.problem import MEAN_D2, RIM, MaskedProblem
+from chiflow.core.variation.misfit import MEAN_D2
+from chiflow.invert.problem import RIM, MaskedProblem
 from chiflow.invert.result import Susceptibility
 
 PHASE_RAD = 0.2

@@ -36,7 +36,7 @@ def net(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: tor
     """χ in ppm and its uncertainty.
 
     field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. weight : (X, Y, Z) W. sigma_ppm : noise of the field. magnitude : (X, Y, Z) any unit, whose edges
-    guide. least_sigma_ppm : of the errors that no misfit shows (remainder.py). weights : of the network. guard : fall back to FANSI
+    guide. least_sigma_ppm : of the errors that no misfit shows (core/variation/remainder.py). weights : of the network. guard : fall back to FANSI
     where the scan is unlike the training. Raises ChiflowError for weights that are refused.
     """
     network, card = loaded(weights, field.device)

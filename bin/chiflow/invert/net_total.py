@@ -1,4 +1,4 @@
-"""The learned inversion of the total field: χ and the background in one step (core/total.py), on voxels of any size (total_scale.py).
+"""The learned inversion of the total field: χ and the background in one step (core/total/), on voxels of any size (core/total/scale.py).
 
     χ = χ_in,      background = D χ_out,      local = f − D χ_out
 
@@ -11,11 +11,12 @@ import torch
 
 from chiflow.core.contracts import told, worst
 from chiflow.core.geometry import Geometry
-from chiflow.core.total import TotalNet, TotalStart, outside_of
+from chiflow.core.total.net import TotalNet
+from chiflow.core.total.start import TotalStart, outside_of
 from chiflow.core.weights import load_network
 from chiflow.invert.guard import checks, lowered
 from chiflow.invert.result import Susceptibility
-from chiflow.invert.total_scale import total_result
+from chiflow.core.total.scale import total_result
 
 WEIGHTS = Path(__file__).resolve().parents[3] / "weights" / "total.safetensors"
 

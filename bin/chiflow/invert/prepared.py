@@ -1,4 +1,4 @@
-"""What the network starts from: the field and a few iterations of guided TV (gtv.py), all in units of the field's root mean square.
+"""What the network starts from: the field and a few iterations of guided TV (core/variation/guided.py), all in units of the field's root mean square.
 
 χ of the network times that unit is χ in ppm: (c f, c σ) gives c χ, whatever the network is.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from chiflow.core.geometry import Geometry
-from chiflow.invert.gtv import Rules, guided
+from chiflow.core.variation.guided import Rules, guided
 
 
 @dataclass(frozen=True)

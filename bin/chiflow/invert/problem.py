@@ -13,8 +13,8 @@ from chiflow.core.fourier import filtered, inverse, k_grid, padded_shape, transf
 from chiflow.core.geometry import Geometry
 from chiflow.core.gradient import scales
 from chiflow.core.solvers import conjugate_gradient
+from chiflow.core.variation.misfit import ridge_for
 
-MEAN_D2 = 0.089  # mean of D² over all directions
 WARM_ITERATIONS = 20
 RIM = (slice(1, -1),) * 3
 
@@ -64,11 +64,6 @@ class MaskedProblem:
         ridge = ridge_for(sigma2, self.power)
         chi, _ = conjugate_gradient(lambda x: self.normal(x) + ridge * x, self.data, torch.zeros_like(self.data), WARM_ITERATIONS)
         return chi
-
-
-def ridge_for(sigma2: float, power: float) -> float:
-    """λ0 = 1e-3 + 0.089 σ² / max(var f − σ², 0.1 var f) for an error variance σ² and var f = power, in ppm²."""
-    return 1e-3 + MEAN_D2 * sigma2 / max(power - sigma2, 0.1 * power, 1e-20)
 
 
 def rimmed(volume: torch.Tensor) -> torch.Tensor:

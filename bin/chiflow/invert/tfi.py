@@ -15,7 +15,7 @@ import torch
 from chiflow.core.geometry import Geometry
 from chiflow.core.progress import progress
 from chiflow.invert.result import Susceptibility
-from chiflow.invert.sources import PADDING, SourceProblem, SourceSearch
+from chiflow.core.variation.sources import PADDING, SourceProblem, SourceSearch
 
 LAMBDA_PER_SIGMA = 0.09
 MODEL_ERROR = 0.1

@@ -3,7 +3,7 @@
     min over χ   ½ ‖W (D χ − f)‖² + λ ‖∇χ‖₁
 
 ADMM with ∇χ split off, penalty ρ = λ / (3 rms f), and the χ step solved by conjugate gradients on D W² D + ρ ∇ᵀ∇, since W and D do not
-commute. λ and W follow the misfit (misfit.py). χ is a map on the mask: outside it nothing is known. All rules scale with the field, so χ is
+commute. λ and W follow the misfit (core/variation/misfit.py). χ is a map on the mask: outside it nothing is known. All rules scale with the field, so χ is
 homogeneous in (f, σ).
 
 References: Bilgic 2014 (10.1002/mrm.25029), Milovic 2018 (10.1002/mrm.27073).
@@ -15,7 +15,7 @@ from chiflow.core.geometry import Geometry
 from chiflow.core.gradient import gradient, gradient_adjoint
 from chiflow.core.progress import progress
 from chiflow.core.solvers import conjugate_gradient, soft_threshold
-from chiflow.invert.misfit import lambda_for, refine, within
+from chiflow.core.variation.misfit import lambda_for, refine, within
 from chiflow.invert.problem import RIM, MaskedProblem
 from chiflow.invert.result import Susceptibility
 

@@ -22,7 +22,7 @@ from torch import nn
 from chiflow.core.blocks import Correction
 from chiflow.core.solvers import conjugate_gradient
 from chiflow.invert.prepared import Prepared
-from chiflow.invert.sources import SourceProblem
+from chiflow.core.variation.sources import SourceProblem
 
 CHANNELS = (32, 56)
 ITERATIONS = 2

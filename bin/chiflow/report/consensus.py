@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from chiflow.core.contracts import Acquisition, Record
 
 SHARP_OR_PDF = ("vsharp", "resharp", "ismv", "pdf")
-SPARSE = ("fansi", "gtv", "tv", "medi", "rts", "hdqsm", "tfi", "total")
+SPARSE = ("fansi", "gtv", "tv", "medi", "rts", "hdqsm", "tfi")
 LARGEST_VOXEL_MM = 1.05  # 1 mm, and what scanners round
 BESIDE = ", which is outside the recommendation; guided total variation, which it begins from, is beside it (desc-iterative_Chimap)"
 NAMES = {  # of methods, with their papers
@@ -19,6 +19,7 @@ NAMES = {  # of methods, with their papers
     "network": "a network (trained on label maps as in 10.1016/j.media.2023.102789)",
     "surface": "a deformable surface (10.1002/hbm.10062)",
     "given": "the mask that was given",
+    "informed": "a fit of sources inside and outside the mask that is told what guided total variation finds inside",
     "joint": "sources inside and outside the mask together",
     "vsharp": "V-SHARP (10.1002/mrm.23000)",
     "resharp": "RESHARP (10.1002/mrm.24765)",
@@ -36,7 +37,6 @@ NAMES = {  # of methods, with their papers
     "l2": "closed-form L2 (10.1002/mrm.25029)",
     "tkd": "TKD (10.1002/mrm.22135)",
     "tfi": "total field inversion (10.1002/mrm.26331)",
-    "total": "a fit of sources to the total field informed by guided total variation, and FANSI (10.1002/mrm.27073)",
     "loglinear": "a weighted log-linear fit",
     "arlo": "ARLO (10.1002/mrm.25137)",
 }

@@ -11,10 +11,10 @@ import torch
 
 from chiflow.core.box import mask_box
 from chiflow.core.geometry import Geometry
-from chiflow.invert.gtv import Rules
+from chiflow.core.variation.guided import Rules
 from chiflow.invert.prepared import Prepared, prepared, turned
-from chiflow.invert.remainder import with_remainder
-from chiflow.invert.sources import PADDING
+from chiflow.core.variation.remainder import with_remainder
+from chiflow.core.variation.sources import PADDING
 from chiflow.simulate.anatomy import LabelHead
 from chiflow.simulate.recipe import drawn
 from chiflow.simulate.sample import made

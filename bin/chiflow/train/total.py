@@ -1,4 +1,4 @@
-"""Training of the network of the total field (core/total.py): its samples, their turns, and its loss.
+"""Training of the network of the total field (core/total/): its samples, their turns, and its loss.
 
     loss = g(local) + 0.3 g(χ) + 0.2 (the same of the earlier steps),      g(v) = log ‖v_K − v‖₁/‖v₀ − v‖₁ + ½ log ‖v_K − v‖₂/‖v₀ − v‖₂
 
@@ -12,10 +12,11 @@ import torch
 
 from chiflow.core.box import mask_box
 from chiflow.core.geometry import Geometry
-from chiflow.core.total import TotalNet, TotalSolution, TotalStart, local_field, middle_of, outside_of, placed
-from chiflow.invert.total_scale import turned
+from chiflow.core.total.net import TotalNet, TotalSolution
+from chiflow.core.total.start import TotalStart, local_field, middle_of, outside_of, placed
+from chiflow.core.total.scale import turned
 from chiflow.invert.net_total import figures
-from chiflow.invert.total_start import total_start
+from chiflow.core.total.rounds import total_start
 from chiflow.simulate.anatomy import LabelHead
 from chiflow.simulate.total import HeadTensor, drawn_total, made_total
 from chiflow.train.inversion import gain, without_mean

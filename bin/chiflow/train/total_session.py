@@ -21,7 +21,7 @@ from tqdm import tqdm
 from chiflow.core.contracts import write_json
 from chiflow.core.nifti import write_bytes
 from chiflow.core.progress import progress
-from chiflow.core.total import CHANNELS, INPUTS, ITERATIONS, TotalNet
+from chiflow.core.total.net import CHANNELS, INPUTS, ITERATIONS, TotalNet
 from chiflow.core.weights import load_weights
 from chiflow.invert.net import WEIGHTS as INVERSION_WEIGHTS
 from chiflow.simulate.anatomy import LabelHead, read_head
@@ -154,7 +154,7 @@ def write_total(config: Config, labels: Path | None, held_out: str, folder: Path
     content = save({name: tensor.detach().cpu().half().contiguous() for name, tensor in state.mean.state_dict().items()})
     drawn = [kept for path in sorted((folder / "shards").glob("*.pt")) for kept in torch.load(path, weights_only=True, mmap=True)]
     card = {"Name": "total", "Sha256": hashlib.sha256(content).hexdigest(),
-            "Architecture": {"Class": "chiflow.core.total.TotalNet", "Channels": list(config.channels), "Iterations": config.iterations, "Stored": "float16",
+            "Architecture": {"Class": "chiflow.core.total.net.TotalNet", "Channels": list(config.channels), "Iterations": config.iterations, "Stored": "float16",
                              "Parameters": sum(p.numel() for p in state.mean.parameters())},
             "Training": {"Command": command(), "Config": asdict(config), "StepsDone": state.step, "Seconds": round(state.seconds), "HeldOut": held,
                          "Sha256OfLabels": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}, "Sha256OfCode": [code_sha256()]},

@@ -3,7 +3,7 @@
     min over χ, c   ½ ‖W (D χ − f)‖² + λ ‖M ∇(χ − S c)‖₁ + ρ/2 ‖χ‖² outside the mask
 
 W and M are 0 outside the mask. χ is free outside it on a grid with room around, so that sources there take what is harmonic in the mask; where the
-field has nothing of that kind (`closed`) χ is 0 there. S c are the images that a magnitude explains (guide.py). M ∇(χ − S c) is split off, and the step of
+field has nothing of that kind (`closed`) χ is 0 there. S c are the images that a magnitude explains (images.py). M ∇(χ − S c) is split off, and the step of
 χ and c together is made by conjugate gradients, c in units of (number of voxels)^-½.
 """
 
@@ -14,7 +14,7 @@ from chiflow.core.fourier import inverse, padded_shape, transform
 from chiflow.core.geometry import Geometry
 from chiflow.core.gradient import gradient, gradient_adjoint
 from chiflow.core.solvers import conjugate_gradient, soft_threshold
-from chiflow.invert.guide import GuideImages
+from chiflow.core.variation.images import GuideImages
 
 PADDING = 1.25  # room for sources around the mask; the grid is periodic, so it lies on all sides
 FULL_BOX, FULL_PADDING = 0.6, 1.5  # a mask that fills its box, a crop, reaches its periodic copy: NRMSE 27 % at 1.25, 13 % at 1.5, 12 % at 2

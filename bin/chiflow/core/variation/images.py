@@ -1,6 +1,6 @@
 """What a magnitude image can tell of χ: edges, never values.
 
-The guide is a standardised magnitude (core/guide.py). The images that it explains are
+The guide is a standardised magnitude (guide.py). The images that it explains are
 
     S c = Σ_b m_b(guide) c_b(x)
 

@@ -1,13 +1,13 @@
-"""Where the network of the total field starts: the fit of sources, and guided TV of the local field that it leaves (core/total.py)."""
+"""Where the network of the total field starts: the fit of sources, and guided TV of the local field that it leaves (start.py)."""
 
 from dataclasses import replace
 
 import torch
 
 from chiflow.core.geometry import Geometry
-from chiflow.core.total import TotalStart, informed, local_field, middle_of, started
-from chiflow.invert.gtv import OPEN, guided
-from chiflow.invert.remainder import with_remainder
+from chiflow.core.total.start import TotalStart, informed, local_field, middle_of, started
+from chiflow.core.variation.guided import OPEN, guided
+from chiflow.core.variation.remainder import with_remainder
 
 RULES = replace(OPEN, iterations=12)
 ROUNDS = 2  # NRMSE of the local field at 2 mm, simulated head and held-out heads 18 and 20: 31.6, 38.4, 50.3; after one round 27.9, 31.8, 37.0; two 27.3, 30.8, 35.6

@@ -13,8 +13,9 @@ from torch.nn.functional import avg_pool3d, interpolate, pad
 
 from chiflow.core.geometry import Geometry
 from chiflow.core.progress import progress
-from chiflow.core.total import TotalNet, TotalStart, explained, informed, local_field, middle_of, outside_of, placed, started
-from chiflow.invert.total_start import total_start
+from chiflow.core.total.net import TotalNet
+from chiflow.core.total.start import TotalStart, explained, informed, local_field, middle_of, outside_of, placed, started
+from chiflow.core.total.rounds import total_start
 
 WORKING_MM = 2.4
 FINE_STEPS = 15
@@ -36,7 +37,7 @@ class TotalResult:
 @torch.no_grad()
 def total_result(network: TotalNet | None, field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None, sigma_ppm: float,
                  magnitude: torch.Tensor | None) -> TotalResult:
-    """Sources and local field of a total field; arguments as those of core/total.py's `started`. Without a network it ends where that starts."""
+    """Sources and local field of a total field; arguments as those of start.py's `started`. Without a network it ends where that starts."""
     first, factors = started(field, mask, geometry, weight, sigma_ppm, magnitude), factors_for(geometry)
     small = coarser(field, mask, geometry, weight, sigma_ppm, magnitude, factors)
     coarse = total_start(*small)

@@ -20,6 +20,7 @@ MISFIT_SHARE, MISFIT_LAMBDA, MISFIT_POWER = 0.70, 0.045, 0.42
 OUTLIER = 3.0
 LEAST_SIGMA = 1e-3  # in units of rms f
 MAD_TO_SIGMA = 1.4826
+MEAN_D2 = 0.089  # mean of D² over all directions
 
 
 def within(sigma_ppm: float, rms_ppm: float) -> float:
@@ -42,3 +43,8 @@ def refine(problem, chi: torch.Tensor, sigma_ppm: float, rms_ppm: float, lambda_
     left = float((problem.squared * misfit**2)[told > 0].mean() ** 0.5)
     share = MISFIT_SHARE * (lambda_ppm / sigma_ppm / MISFIT_LAMBDA) ** MISFIT_POWER
     return within(max(left / share, least_ppm), rms_ppm)
+
+
+def ridge_for(sigma2: float, power: float) -> float:
+    """λ0 = 1e-3 + 0.089 σ² / max(var f − σ², 0.1 var f) for an error variance σ² and var f = power, in ppm²."""
+    return 1e-3 + MEAN_D2 * sigma2 / max(power - sigma2, 0.1 * power, 1e-20)

@@ -1,0 +1,1 @@
+"""The total field: sources inside and outside a mask told apart."""
