@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 from safetensors.numpy import save
 
-from chiflow.core.contracts import read_json
+from chiflow.core.contracts import read_json, told, worst
 from chiflow.core.errors import ChiflowError
 from chiflow.core.spanning_tree import GOOD, edge_quality, in_turns, unwrap_volume, wrapped
 from chiflow.core.units import TWO_PI
@@ -18,7 +18,7 @@ from chiflow.train.edges import area_under
 from chiflow.train.unwrapping import FIGURES, Config, write_unwrapping
 from chiflow.unwrap import UNWRAPPINGS, by_net, require_exact
 from chiflow.unwrap.edges import EDGE_FEATURES, edge_features, judged, placed, steps_of
-from chiflow.unwrap.net import figures_of, gathered, loaded, outside
+from chiflow.unwrap.net import checks, figures_of, gathered, loaded
 from chiflow.unwrap.votes import FEATURES, WITNESSES, around, ballots, noise, unsure, volumes_of, voted
 
 TIMES = (0.004, 0.010, 0.016, 0.022)
@@ -223,9 +223,10 @@ def test_outside_the_training_the_tree_stands_alone(tmp_path):
     path = with_ranges(tmp_path, {"PhaseNoiseRad": [0, 0.01]})
     found = by_net(phase, magnitude, mask, TIMES, weights=path)
     assert np.array_equal(found.phase, UNWRAPPINGS["tree"](phase, magnitude, mask, TIMES))
-    assert found.parameters["Fallback"] == "tree" and "PhaseNoiseRad" in found.warnings[0]
+    assert found.parameters["Fallback"] == "tree" and "PhaseNoiseRad" in found.warnings[0] and worst(found.checks) == "warn", "no fault of the tree's map"
     near = by_net(phase, magnitude, mask, TIMES, weights=with_ranges(tmp_path, {"AskedShare": [0, found.figures["AskedShare"] / 1.2]}))
-    assert "Fallback" not in near.parameters and "AskedShare" in near.warnings[0]
+    assert "Fallback" not in near.parameters and not near.warnings and worst(near.checks) == "warn"
+    assert "compare with another unwrapping" in " ".join(told(near.checks)) and "AskedShare" in told(near.checks)[0]
     phase, magnitude = phase[..., 1:2], magnitude[..., 1:2]
     for limit, used in ((1, True), (1e-4, False)):
         found = by_net(phase, magnitude, mask, TIMES[1:2], weights=with_ranges(tmp_path, {"DoubtfulShare": [0, limit]}))
@@ -247,7 +248,7 @@ def test_the_card_has_a_range_for_each_figure():
     echoes, values, _ = state()
     figures = figures_of(values, echoes, *asked_of(values, echoes))
     assert list(figures) == list(FIGURES) and set(FIGURES) | {"DoubtfulShare"} == set(read_json(ROOT / "weights" / "unwrapping.json")["Ranges"])
-    assert outside({"Echoes": 8}, {"Echoes": [1, 6]})[0] and outside({"Echoes": 10}, {"Echoes": [1, 6]})[1]
+    assert [checks({"Echoes": n}, {"Echoes": [2, 6]})[0].verdict for n in (4, 8, 10, 1)] == ["pass", "warn", "fail", "fail"]
 
 
 def test_simulated_phase_is_the_true_one_and_noise():

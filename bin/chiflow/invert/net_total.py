@@ -11,9 +11,10 @@ import torch
 
 from chiflow.core.contracts import told, worst
 from chiflow.core.geometry import Geometry
+from chiflow.core.ranges import lowered
 from chiflow.core.total import TotalNet, TotalStart, outside_of
 from chiflow.core.weights import load_network
-from chiflow.invert.guard import checks, lowered
+from chiflow.invert.guard import checks
 from chiflow.invert.result import Susceptibility
 from chiflow.invert.total_scale import total_result
 
