@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from chiflow.core.cli import AcquisitionFile, MagnitudeFile, OutFile, PhaseFile, choose, execute, warn
-from chiflow.core.contracts import Acquisition, Record
+from chiflow.core.contracts import Acquisition, Record, told
 from chiflow.core.nifti import load, load_like, load_mask, save
 from chiflow.core.provenance import card_and_weights, digests
 from chiflow.core.signal_mask import signal_mask
@@ -39,9 +39,10 @@ def main(
     if exact:
         require_exact(found.phase, phases.data, inside)
     save(out, marked(found.phase, inside), phases)
-    record = Record(stage="unwrap", method=method, parameters=found.parameters, units="rad", figures={"VoxelsUnwrapped": int(inside.sum()), "Exact": exact} | found.figures)
+    record = Record(stage="unwrap", method=method, parameters=found.parameters, units="rad", checks=found.checks)
+    record.figures = {"VoxelsUnwrapped": int(inside.sum()), "Exact": exact} | found.figures
     record.inputs = digests(*(card_and_weights(weights) if unwrap is net else []))
-    record.warnings = [warn(message) for message in found.warnings + ([] if exact else [APPROXIMATE])]
+    record.warnings = [warn(message) for message in [*found.warnings, *([] if exact else [APPROXIMATE]), *told(found.checks)]]
     record.write_beside(out)
 
 

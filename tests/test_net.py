@@ -12,9 +12,10 @@ from chiflow.core.blocks import Convolution, Correction, shuffled, unshuffled
 from chiflow.core.contracts import worst
 from chiflow.core.errors import ChiflowError
 from chiflow.core.geometry import Geometry
+from chiflow.core.ranges import FARTHEST
 from chiflow.invert import unrolled
-from chiflow.invert.guard import FARTHEST, checks, figures_before
 from chiflow.core.variation.guided import guided
+from chiflow.invert.guard import checks, figures_before
 from chiflow.invert.net import WEIGHTS, ensemble, loaded, net
 from chiflow.invert.prepared import prepared, turned
 from chiflow.invert.unrolled import Unrolled

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 from chiflow.core.cli import execute
+from chiflow.core.contracts import Record, told
 from chiflow.core.nifti import Image, load, save
+from chiflow.report.verdicts import lines_of
 
 BIN = Path(__file__).resolve().parent.parent / "bin"
 SHAPE, TIMES = (22, 23, 24), [0.004, 0.010, 0.016]
@@ -121,6 +123,14 @@ def test_several_masks_count_where_all_of_them_do(folder):
     assert json.loads(call("evaluate", folder, "--map", "spoiled.nii").stdout)["nrmse_percent"] > 100
     words = "--map spoiled.nii --truth chi.nii --mask eroded.nii --mask half.nii".split()
     assert json.loads(run("evaluate", folder, words).stdout)["nrmse_percent"] == 0
+
+
+def test_a_learned_unwrapping_says_how_like_its_training_the_scan_is_and_the_page_shows_it(folder):
+    assert call("unwrap", folder, "--method", "net", "--out", "by_net.nii").returncode == 0
+    record = Record.read(folder / "by_net.json")
+    assert [check.name for check in record.checks] == ["Echoes", "LastToFirst", "AskedShare", "PhaseNoiseRad"]
+    assert {check.name: check.value for check in record.checks}.items() <= record.figures.items() and record.warnings == told(record.checks)
+    assert [(line.stage, line.name) for line in lines_of({"unwrap": record}, [])] == [("unwrap", check.name) for check in record.checks]
 
 
 def test_units_of_the_field_are_honoured(folder):

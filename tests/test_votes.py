@@ -8,17 +8,18 @@ import pytest
 from conftest import ROOT
 from safetensors.numpy import save
 
-from chiflow.core.contracts import read_json
+from chiflow.core.contracts import read_json, told, worst
 from chiflow.core.errors import ChiflowError
 from chiflow.core.spanning_tree import GOOD, edge_quality, in_turns, unwrap_volume, wrapped
 from chiflow.core.units import TWO_PI
-from chiflow.simulate.phases import ball, drawn_phases, made_phases, vessel
+from chiflow.simulate.phases import PhaseSample, ball, drawn_phases, made_phases, vessel
 from chiflow.train import ballots as drawn
 from chiflow.train.edges import area_under
-from chiflow.train.unwrapping import FIGURES, Config, write_unwrapping
+from chiflow.train.heads import code_sha256
+from chiflow.train.unwrapping import CODE, FIGURES, Config, write_unwrapping
 from chiflow.unwrap import UNWRAPPINGS, by_net, require_exact
 from chiflow.unwrap.edges import EDGE_FEATURES, edge_features, judged, placed, steps_of
-from chiflow.unwrap.net import figures_of, gathered, loaded, outside
+from chiflow.unwrap.net import checks, figures_of, gathered, loaded
 from chiflow.unwrap.votes import FEATURES, WITNESSES, around, ballots, noise, unsure, volumes_of, voted
 
 TIMES = (0.004, 0.010, 0.016, 0.022)
@@ -81,6 +82,21 @@ def test_low_snr_is_at_least_twice_as_good_and_exact(times):
 def test_where_the_tree_is_right_nothing_is_changed():
     phase, magnitude, mask, _ = scan(60)
     assert np.array_equal(UNWRAPPINGS["net"](phase, magnitude, mask, TIMES), UNWRAPPINGS["tree"](phase, magnitude, mask, TIMES))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_echoes_that_lost_their_signal_beside_air_are_no_worse_than_by_the_tree(seed):
+    """A dipole field of air at SNR 8: 12 % of the voxels and echoes below the noise are wrong by the tree, 11 % after votes, 13 % when trained without such ones."""
+    place = [(np.arange(n) - (n - 1) / 2).reshape([-1 if a == b else 1 for b in range(3)]) for a, n in enumerate((31, 32, 33))]
+    field, air = ball(place, np.array([0, 0, -12.0]), np.array([0, 0, 1.0]), 9, 1158.0)
+    field, times, random = field + 3 * place[0], np.array(TIMES), np.random.default_rng(seed)
+    dephased = np.prod([np.sinc(slope[..., None] * times) for slope in np.gradient(field)], axis=0)
+    size, truth = np.abs(dephased) * np.exp(-40 * times), TWO_PI * field[..., None] * times
+    signal = size * np.exp(1j * truth) + random.normal(0, 1 / 8, (*truth.shape, 2)) @ [1, 1j]
+    phase, magnitude, mask, lost = np.angle(signal).astype(np.float32), np.abs(signal).astype(np.float32), ~air, ~air[..., None] & (size < 1 / 8)
+    right = phase + TWO_PI * np.rint((truth - phase) / TWO_PI)
+    tree, net = (wrong(UNWRAPPINGS[name](phase, magnitude, mask, TIMES), right, lost) for name in ("tree", "net"))
+    assert 0 < net < tree and np.count_nonzero(lost) > 1000
 
 
 TURNS = {"axes swapped": lambda a: a.transpose(2, 0, 1, *range(3, a.ndim)), "axes flipped": lambda a: a[::-1, :, ::-1]}
@@ -223,9 +239,10 @@ def test_outside_the_training_the_tree_stands_alone(tmp_path):
     path = with_ranges(tmp_path, {"PhaseNoiseRad": [0, 0.01]})
     found = by_net(phase, magnitude, mask, TIMES, weights=path)
     assert np.array_equal(found.phase, UNWRAPPINGS["tree"](phase, magnitude, mask, TIMES))
-    assert found.parameters["Fallback"] == "tree" and "PhaseNoiseRad" in found.warnings[0]
+    assert found.parameters["Fallback"] == "tree" and "PhaseNoiseRad" in found.warnings[0] and worst(found.checks) == "warn", "no fault of the tree's map"
     near = by_net(phase, magnitude, mask, TIMES, weights=with_ranges(tmp_path, {"AskedShare": [0, found.figures["AskedShare"] / 1.2]}))
-    assert "Fallback" not in near.parameters and "AskedShare" in near.warnings[0]
+    assert "Fallback" not in near.parameters and not near.warnings and worst(near.checks) == "warn"
+    assert "compare with another unwrapping" in " ".join(told(near.checks)) and "AskedShare" in told(near.checks)[0]
     phase, magnitude = phase[..., 1:2], magnitude[..., 1:2]
     for limit, used in ((1, True), (1e-4, False)):
         found = by_net(phase, magnitude, mask, TIMES[1:2], weights=with_ranges(tmp_path, {"DoubtfulShare": [0, limit]}))
@@ -247,7 +264,7 @@ def test_the_card_has_a_range_for_each_figure():
     echoes, values, _ = state()
     figures = figures_of(values, echoes, *asked_of(values, echoes))
     assert list(figures) == list(FIGURES) and set(FIGURES) | {"DoubtfulShare"} == set(read_json(ROOT / "weights" / "unwrapping.json")["Ranges"])
-    assert outside({"Echoes": 8}, {"Echoes": [1, 6]})[0] and outside({"Echoes": 10}, {"Echoes": [1, 6]})[1]
+    assert [checks({"Echoes": n}, {"Echoes": [2, 6]})[0].verdict for n in (4, 8, 10, 1)] == ["pass", "warn", "fail", "fail"]
 
 
 def test_simulated_phase_is_the_true_one_and_noise():
@@ -269,6 +286,19 @@ def test_fields_of_a_vessel_and_a_ball_are_the_known_ones():
     assert field[3, 8, 12] == pytest.approx(30 / 4) and field[3, 12, 8] == pytest.approx(-30 / 4) and field[3, 8, 8] == pytest.approx(-10)
 
 
+def test_ballots_are_of_voxels_that_have_signal_in_any_echo(monkeypatch):
+    phase, magnitude, mask, truth = scan(1.5)
+    seen = np.repeat(mask[..., None], len(TIMES), axis=3)
+    seen[:, :6], seen[:, 6:12, :, 1:] = False, False
+    chosen = {}
+    monkeypatch.setattr(drawn, "ballots", lambda echo, voxels, *rest: chosen.update({echo: voxels}) or ballots(echo, voxels, *rest))
+    x, away, quiet, _ = drawn.answered(PhaseSample(TIMES, phase, magnitude, truth.astype(np.float32), mask, seen), np.random.default_rng(0), 10**6)
+    assert list(chosen) == [0, 1, 2, 3] and len(x) == len(away) == len(quiet) == sum(part.size for part in chosen.values())
+    for voxels in chosen.values():
+        y = np.nonzero(mask.T)[1][voxels]  # voxels are counted in the mask with x fastest
+        assert y.min() >= 6 and (y < 12).any()
+
+
 def test_a_training_is_one_call_and_the_same_again(tmp_path, monkeypatch):
     monkeypatch.setattr(drawn, "OBJECTS", 2)
     monkeypatch.setattr(drawn, "head", lambda rng, seed: made_phases(drawn_phases(rng)))
@@ -276,6 +306,7 @@ def test_a_training_is_one_call_and_the_same_again(tmp_path, monkeypatch):
     paths = [write_unwrapping(config, tmp_path / "kept", tmp_path / name) for name in ("a", "b")]
     assert paths[0].read_bytes() == paths[1].read_bytes()
     card = read_json(paths[0].with_suffix(".json"))
+    assert card["Training"]["Sha256OfCode"] == [code_sha256(CODE)]
     assert card["Sha256"] == hashlib.sha256(paths[0].read_bytes()).hexdigest() and [row["Step"] for row in card["ValidationCurve"]] == [2, 4]
     loaded.cache_clear()
     votes, edges, _ = loaded(paths[0])

@@ -1,7 +1,6 @@
 """Whether a scan is like what the network was trained on.
 
-Each figure of a scan is compared with the range that the card states. Outside the range the run warns; farther out than 1.5 times a limit the
-network is not used. Before the inversion:
+Each figure of a scan is compared with the range that the card states (core/ranges.py). Before the inversion:
 
     SmallestVoxelMm, LargestVoxelMm, MeanVoxelMm (cube root of the volume), FieldRmsPpm (a field in Hz is a hundred times too large),
     RelativeNoise = σ of the misfit / rms f, ToldNoise = σ as told / rms f, ZeroShare = voxels of the mask with no field (a mask in the wrong place)
@@ -14,10 +13,9 @@ and after it:
 import torch
 
 from chiflow.core.contracts import Check
+from chiflow.core.ranges import OUTSIDE, in_ranges
 from chiflow.invert.prepared import Prepared
 
-FARTHEST = 1.5
-UNLIKE = "outside the range of the network's training: compare with another inversion"
 MISPLACED = "much of the mask has no field: is it in the right place?"
 LARGEST_ZERO_SHARE = 0.02
 
@@ -38,11 +36,6 @@ def figures_after(residual: torch.Tensor, start: Prepared) -> dict[str, float]:
 
 def checks(figures: dict[str, float], ranges: dict[str, list[float]]) -> list[Check]:
     """The figures beside the ranges of the card; the network is not to be used when one fails. Figures without a range are compared with nothing."""
-    limits = {name: (*ranges[name], FARTHEST, UNLIKE) for name in figures if name in ranges} | {"ZeroShare": (None, LARGEST_ZERO_SHARE, 1.0, MISPLACED)}
-    return [Check(name=name, value=figures[name], good=(low, high), fair=(low and low / far, high * far), advice=advice)
-            for name, (low, high, far, advice) in limits.items() if name in figures]
-
-
-def lowered(judged: list[Check]) -> list[Check]:
-    """The same for the map of another method: what failed is why the network is not used, and no fault of that map."""
-    return [check.model_copy(update={"verdict": "warn"} if check.verdict == "fail" else {}) for check in judged]
+    judged = in_ranges(figures, ranges, f"{OUTSIDE}inversion")
+    zero = figures.get("ZeroShare")
+    return judged if zero is None else [*judged, Check(name="ZeroShare", value=zero, good=(None, LARGEST_ZERO_SHARE), fair=(None, LARGEST_ZERO_SHARE), advice=MISPLACED)]

@@ -17,9 +17,10 @@ from chiflow.core.contracts import Check, worst
 from chiflow.core.dipole import DipoleOperator
 from chiflow.core.geometry import Geometry
 from chiflow.core.progress import progress
+from chiflow.core.ranges import lowered, reasons
 from chiflow.core.weights import load_network
 from chiflow.invert.fansi import fansi
-from chiflow.invert.guard import checks, figures_after, figures_before, lowered
+from chiflow.invert.guard import checks, figures_after, figures_before
 from chiflow.invert.prepared import Prepared, prepared, turned
 from chiflow.invert.result import Susceptibility
 from chiflow.invert.unrolled import Solution, Unrolled
@@ -75,6 +76,5 @@ def turned_back(solution: Solution, flips: tuple[int, ...], sign: float) -> Solu
 
 def fallen_back(found: Susceptibility, judged: list[Check]) -> Susceptibility:
     """What FANSI found; figures that failed say why the network is not used."""
-    reasons = [check.told for check in judged if check.verdict == "fail"]
-    message = f"the network is not used, FANSI takes over: {'; '.join(reasons)}"
+    message = f"the network is not used, FANSI takes over: {reasons(judged)}"
     return Susceptibility(found.chi, found.parameters | {"Fallback": "fansi"}, found.background, None, [message], lowered(judged))

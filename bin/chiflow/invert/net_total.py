@@ -14,7 +14,7 @@ from chiflow.core.geometry import Geometry
 from chiflow.core.total.net import TotalNet
 from chiflow.core.total.start import TotalStart, outside_of
 from chiflow.core.weights import load_network
-from chiflow.invert.guard import checks, lowered
+from chiflow.invert.guard import checks
 from chiflow.invert.result import Susceptibility
 from chiflow.core.total.scale import total_result
 

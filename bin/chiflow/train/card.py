@@ -30,23 +30,30 @@ def write_weights(state: State, config: Config, data: Data, folder: Path, out: P
     tensors = {name: tensor.detach().cpu().to(torch.float16).contiguous() for name, tensor in state.mean.state_dict().items()}
     content = save(tensors)
     card = {
-        "Name": NAME,
-        "Sha256": hashlib.sha256(content).hexdigest(),
         "Architecture": {"Class": "chiflow.invert.unrolled.Unrolled", "Channels": list(config.channels), "Iterations": config.iterations, "Stored": "float16",
                          "Parameters": sum(p.numel() for p in state.mean.parameters())},
         "Training": {"Command": command(), "Config": asdict(config), "StepsDone": state.step, "Seconds": round(state.seconds),
                      "Data": "fields simulated from label maps and random shapes" if data.sha256 else "fields simulated from random shapes",
                      "HeldOut": [head.name for head in data.held_out], "Sha256OfLabels": data.sha256, "Sha256OfCode": data.code},
-        "ValidationCurve": [{camel(name): rounded(value) for name, value in row.items()} for row in state.curve],
+        "ValidationCurve": curve_of(state.curve),
         "Licence": "MIT",
         "Ranges": ranges(stock_of(config, data, folder).there(), config.seed, len(data.trained), config.shards, state.mean),
         "Limits": LIMITS,
     } | rounded(calibrated(state.mean, validation(folder, config.validation_samples, data.held_out, whole=True)))
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / f"{NAME}.safetensors"
+    return with_card(out, NAME, content, card)
+
+
+def with_card(out: Path, name: str, content: bytes, entries: dict) -> Path:
+    """Write weights, and their card: name, SHA-256 and these entries; returns the path of the weights."""
+    path = out / f"{name}.safetensors"
     write_bytes(path, content)
-    write_json(path.with_suffix(".json"), card)
+    write_json(path.with_suffix(".json"), {"Name": name, "Sha256": hashlib.sha256(content).hexdigest()} | entries)
     return path
+
+
+def curve_of(rows: list[dict]) -> list[dict]:
+    """The checks of a training as a card has them."""
+    return [{camel(name): rounded(value) for name, value in row.items()} for row in rows]
 
 
 def update_card(card: Path, **entries) -> None:

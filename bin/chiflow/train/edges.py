@@ -16,6 +16,7 @@ from chiflow.core.progress import progress
 from chiflow.core.spanning_tree import edge_quality, in_turns, pair
 from chiflow.core.units import TWO_PI
 from chiflow.simulate.phases import PhaseSample, drawn_phases, made_phases
+from chiflow.train.heads import keep_arrays
 from chiflow.unwrap.edges import EDGE_FEATURES, doubtful, doubtful_share, edge_features, placed, steps_of
 
 OF_AXIS = 6000  # edges of an object that are kept at most
@@ -26,13 +27,9 @@ def edge_stock(folder: Path, seed: int, objects: int) -> Path:
     """The file of edges from so many objects, made when it is not there."""
     path = folder / f"edges_{seed}_{objects}.npz"
     if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
         rngs = [np.random.default_rng([seed, 1, number]) for number in progress(range(objects), "edges")]
         x, right, share = (np.concatenate(parts) for parts in zip(*(known_edges(made_phases(drawn_phases(rng)), rng) for rng in rngs)))
-        part = path.with_suffix(".part")
-        with open(part, "wb") as file:
-            np.savez(file, x=x, right=right, share=share)
-        part.replace(path)
+        keep_arrays(path, {"x": x, "right": right, "share": share})
     return path
 
 

@@ -6,7 +6,7 @@
 
 import fcntl
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -96,15 +96,15 @@ def bare(name: str) -> str:
     return name.removesuffix(".gz").removesuffix(".nii")
 
 
-def pinned(path: Path, stated: dict) -> list[str]:
-    """Keep what the samples of a folder are drawn from; returns the hashes of the code that drew them.
+def pinned(path: Path, stated: dict, depends_on: tuple[str, ...] = CODE) -> list[str]:
+    """Keep what the samples of a folder are drawn from; returns the hashes of the code that drew them, see code_sha256.
 
     Raises ChiflowError when it changed. Other code is a warning: samples of both are in the training then, as the card will say.
     """
     known = read_json(path) if path.is_file() else stated
     if changed := [key for key in stated if known.get(key) != stated[key]]:
         raise ChiflowError(f"{path.parent}: the samples there are of another choice of {', '.join(changed)}: give that, or name another --folder")
-    code, now = known.get("Code", []), code_sha256()
+    code, now = known.get("Code", []), code_sha256(depends_on)
     if now not in code:
         if code:
             warn(f"{path.parent}: begun with other code: its samples stay, an exact repetition needs a new --folder")
@@ -113,18 +113,24 @@ def pinned(path: Path, stated: dict) -> list[str]:
     return code
 
 
-def code_sha256() -> str:
-    """SHA-256 of the code that weights depend on."""
-    places = [ROOT / name for name in CODE]
+def code_sha256(depends_on: tuple[str, ...] = CODE) -> str:
+    """SHA-256 of the code that weights depend on, folders and files of the package; those of an inversion unless told."""
+    places = [ROOT / name for name in depends_on]
     files = sorted(path for place in places for path in (place.rglob("*.py") if place.is_dir() else [place]))
     return hashlib.sha256("\n".join(f"{path.relative_to(ROOT)}\n{path.read_text(encoding='utf8')}" for path in files).encode()).hexdigest()
 
 
 def keep_heads(path: Path, heads: list[LabelHead]) -> None:
     """Write label maps, atomically."""
+    keep_arrays(path, {head.name: head.kinds for head in heads}, np.savez_compressed)
+
+
+def keep_arrays(path: Path, arrays: dict[str, np.ndarray], save: Callable = np.savez) -> None:
+    """Write arrays by name, atomically; what is half written has another name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     with open(part, "wb") as file:
-        np.savez_compressed(file, **{head.name: head.kinds for head in heads})
+        save(file, **arrays)
     part.replace(path)
 
 

@@ -18,8 +18,6 @@ import torch
 from safetensors.torch import save
 from tqdm import tqdm
 
-from chiflow.core.contracts import write_json
-from chiflow.core.nifti import write_bytes
 from chiflow.core.progress import progress
 from chiflow.core.total.net import CHANNELS, INPUTS, ITERATIONS, TotalNet
 from chiflow.core.weights import load_weights
@@ -27,7 +25,7 @@ from chiflow.invert.net import WEIGHTS as INVERSION_WEIGHTS
 from chiflow.simulate.anatomy import LabelHead, read_head
 from chiflow.simulate.surroundings import read_surroundings
 from chiflow.simulate.total import HeadTensor, head_tensor
-from chiflow.train.card import camel, command, rounded
+from chiflow.train.card import command, curve_of, with_card
 from chiflow.train.heads import chosen, code_sha256, label_files
 from chiflow.train.inversion import BETAS, State, load_state, save_state, stepped
 from chiflow.train.session import keep_memory
@@ -153,14 +151,10 @@ def write_total(config: Config, labels: Path | None, held_out: str, folder: Path
     state = trained(config, *parts, folder, device, threads)
     content = save({name: tensor.detach().cpu().half().contiguous() for name, tensor in state.mean.state_dict().items()})
     drawn = [kept for path in sorted((folder / "shards").glob("*.pt")) for kept in torch.load(path, weights_only=True, mmap=True)]
-    card = {"Name": "total", "Sha256": hashlib.sha256(content).hexdigest(),
-            "Architecture": {"Class": "chiflow.core.total.net.TotalNet", "Channels": list(config.channels), "Iterations": config.iterations, "Stored": "float16",
+    card = {"Architecture": {"Class": "chiflow.core.total.net.TotalNet", "Channels": list(config.channels), "Iterations": config.iterations, "Stored": "float16",
                              "Parameters": sum(p.numel() for p in state.mean.parameters())},
             "Training": {"Command": command(), "Config": asdict(config), "StepsDone": state.step, "Seconds": round(state.seconds), "HeldOut": held,
                          "Sha256OfLabels": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}, "Sha256OfCode": [code_sha256()]},
-            "ValidationCurve": [{camel(name): rounded(value) for name, value in row.items()} for row in state.curve],
+            "ValidationCurve": curve_of(state.curve),
             "Licence": "MIT", "Ranges": ranges(drawn), "Limits": LIMITS}
-    out.mkdir(parents=True, exist_ok=True)
-    write_bytes(out / "total.safetensors", content)
-    write_json(out / "total.json", card)
-    return out / "total.safetensors"
+    return with_card(out, "total", content, card)

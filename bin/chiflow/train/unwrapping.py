@@ -7,7 +7,6 @@ A batch is half of objects and half of heads; the last tenth of the shards is he
 off by 2π, are left out.
 """
 
-import hashlib
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,15 +16,15 @@ import torch
 from safetensors.numpy import save
 from torch.nn.functional import smooth_l1_loss, softplus
 
-from chiflow.core.contracts import write_json
-from chiflow.core.nifti import write_bytes
 from chiflow.core.progress import progress
 from chiflow.train.ballots import shard
-from chiflow.train.card import camel, command, rounded
+from chiflow.train.card import command, curve_of, rounded, with_card
 from chiflow.train.edges import STEPS, edge_stock, fitted_edges
+from chiflow.train.heads import pinned
 from chiflow.unwrap.votes import FEATURES, WITNESSES
 
 NAME = "unwrapping"
+CODE = ("core", "phantom", "simulate", "train", "unwrap")  # folders that the weights depend on
 FIGURES = ("Echoes", "LastToFirst", "AskedShare", "PhaseNoiseRad")  # as figures_of of unwrap/net.py gives them
 EASIER_BELOW = ("AskedShare", "PhaseNoiseRad")  # less of them than ever trained on is no reason to doubt
 TEMPERATURE, CEILING, PULL = 0.3, 8.0, 0.1
@@ -64,22 +63,19 @@ class Ballots:
 def write_unwrapping(config: Config, folder: Path, out: Path) -> Path:
     """Draw what is missing of the ballots in `folder`, train, and write weights and card to `out`; returns the path of the weights."""
     begun = time.monotonic()
+    code = pinned(folder / "ballots" / "data.json", {}, CODE)
     paths = [shard(folder / "ballots", config.seed, number) for number in progress(range(config.shards), "ballots")]
     kept = max(len(paths) - max(len(paths) // 10, 1), 1)
     trained, held_out = read(paths[:kept]), read(paths[kept:] or paths)
     network, curve = fitted(config, trained, held_out)
     edges, order = fitted_edges(edge_stock(folder / "ballots", config.seed, config.edge_objects), config.seed, config.edge_steps)
     arrays = arrays_of("votes", [layer for layer in network if isinstance(layer, torch.nn.Linear)]) | arrays_of("edges", edges)
-    content = save(arrays)
-    card = {"Name": NAME, "Sha256": hashlib.sha256(content).hexdigest(),
-            "Architecture": {"Class": "chiflow.unwrap.votes and chiflow.unwrap.edges", "Stored": "float32", "Parameters": sum(a.size for a in arrays.values())},
-            "Training": {"Command": command(), "Config": asdict(config), "Seconds": round(time.monotonic() - begun), "Data": "simulated objects and heads of the phantom"},
-            "ValidationCurve": [{camel(name): rounded(value) for name, value in row.items()} for row in curve],
+    card = {"Architecture": {"Class": "chiflow.unwrap.votes and chiflow.unwrap.edges", "Stored": "float32", "Parameters": sum(a.size for a in arrays.values())},
+            "Training": {"Command": command(), "Config": asdict(config), "Seconds": round(time.monotonic() - begun),
+                         "Data": "simulated objects and heads of the phantom", "Sha256OfCode": code},
+            "ValidationCurve": curve_of(curve),
             "OrderOfEdges": rounded(order), "Licence": "MIT", "Ranges": ranges(trained.figures) | {"DoubtfulShare": [0.0, rounded(order["LargestShare"])]}, "Limits": LIMITS}
-    out.mkdir(parents=True, exist_ok=True)
-    write_bytes(out / f"{NAME}.safetensors", content)
-    write_json(out / f"{NAME}.json", card)
-    return out / f"{NAME}.safetensors"
+    return with_card(out, NAME, save(arrays), card)
 
 
 def arrays_of(part: str, layers: list[torch.nn.Linear]) -> dict[str, np.ndarray]:

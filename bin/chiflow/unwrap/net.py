@@ -4,8 +4,7 @@
     more echoes     after the tree, the integer of every doubtful voxel and echo is voted on, and a network weighs the votes (votes.py)
 
 With more echoes the edges leave next to nothing to gain, and with one the votes lack the witness that cannot be deceived in space. Where a scan is
-unlike the training the tree stands alone, and the record says so: outside a range of the card there is a warning, and farther out than 1.5 times a
-limit no network is asked. Figures of a scan:
+unlike the training (core/ranges.py) the tree stands alone, and the checks of the record say so. Figures of a scan:
 
     one echo        DoubtfulShare = edges of the mask that are not good by hand
     more echoes     Echoes, LastToFirst = TE_E / TE_1, AskedShare = voxels and echoes that are doubtful, PhaseNoiseRad = σ/√w of the median voxel's first echo
@@ -19,25 +18,27 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import find_objects
 
+from chiflow.core.contracts import Check, worst
 from chiflow.core.errors import ChiflowError
+from chiflow.core.ranges import OUTSIDE, in_ranges, lowered, reasons
 from chiflow.core.weights import load_arrays
 from chiflow.unwrap.edges import EDGE_FEATURES, doubtful_share, judged
 from chiflow.unwrap.tree import tree
 from chiflow.unwrap.votes import FEATURES, RIM, WITNESSES, Around, Echoes, around, deviation, unsure, voted
 
 WEIGHTS = Path(__file__).resolve().parents[3] / "weights" / "unwrapping.safetensors"
-FARTHEST = 1.5
 PARTS = {"votes": (FEATURES, len(WITNESSES)), "edges": (EDGE_FEATURES, 1)}  # features that a network takes, values that it gives
 Layers = list[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Unwrapped:
-    """Phase (X, Y, Z, E) float32 rad, 0 outside the mask, with parameters, figures and warnings for the record."""
+    """Phase (X, Y, Z, E) float32 rad, 0 outside the mask, with parameters, figures, checks and warnings for the record."""
 
     phase: np.ndarray
     parameters: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
+    checks: list[Check] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -64,10 +65,10 @@ def by_edges(phase, magnitude, mask, echo_times_s, layers: Layers, ranges: dict,
 
     def judge(base, size, inside, qualities):
         figures["DoubtfulShare"] = doubtful_share(qualities, inside)
-        return judged(base, size, inside, qualities, layers) if not outside(figures, ranges)[1] else qualities
+        return judged(base, size, inside, qualities, layers) if worst(checks(figures, ranges)) != "fail" else qualities
 
     unwrapped = tree(phase, magnitude, mask, echo_times_s, judge=judge)
-    return told(said, unwrapped, figures, *outside(figures, ranges))
+    return with_record(said, unwrapped, figures, checks(figures, ranges))
 
 
 def by_votes(phase, magnitude, mask, echo_times_s, layers: Layers, ranges: dict, said: Unwrapped) -> Unwrapped:
@@ -77,21 +78,23 @@ def by_votes(phase, magnitude, mask, echo_times_s, layers: Layers, ranges: dict,
     near = around(values, echoes)
     asked = [unsure(echo, values, echoes, near) for echo in range(len(echoes.times))]
     figures = figures_of(values, echoes, near, asked)
-    warnings, reasons = outside(figures, ranges)
-    if not reasons:
+    compared = checks(figures, ranges)
+    if worst(compared) != "fail":
         values, found = voted(values, echoes, layers, near, asked)
         figures |= found
         inside = np.ascontiguousarray(mask.T[box])
         for echo, volume in zip(values, unwrapped.T):  # .T: images lie in memory with x fastest
             volume[box][inside] = echo
-    return told(said, unwrapped, figures, warnings, reasons)
+    return with_record(said, unwrapped, figures, compared)
 
 
-def told(said: Unwrapped, unwrapped: np.ndarray, figures: dict[str, float], warnings: list[str], reasons: list[str]) -> Unwrapped:
-    """The result with its figures, and a warning when the tree stands alone for these reasons."""
-    fallback = {"Fallback": "tree"} if reasons else {}
-    warnings = [f"the network is not used, the tree stands alone: {'; '.join(reasons)}"] if reasons else warnings
-    return Unwrapped(unwrapped, said.parameters | fallback, {name: float(f"{value:.4g}") for name, value in figures.items()}, warnings)
+def with_record(said: Unwrapped, unwrapped: np.ndarray, figures: dict[str, float], compared: list[Check]) -> Unwrapped:
+    """The result with its figures and checks, and a warning when the tree stands alone for what failed."""
+    figures = rounded(figures)
+    if worst(compared) != "fail":
+        return Unwrapped(unwrapped, said.parameters, figures, compared)
+    warning = f"the network is not used, the tree stands alone: {reasons(compared)}"
+    return Unwrapped(unwrapped, said.parameters | {"Fallback": "tree"}, figures, lowered(compared), [warning])
 
 
 def gathered(unwrapped, phase, magnitude, mask, echo_times_s) -> tuple[Echoes, np.ndarray, tuple[slice, ...]]:
@@ -110,15 +113,14 @@ def figures_of(values: np.ndarray, echoes: Echoes, near: Around, asked: list[np.
             "PhaseNoiseRad": float(deviation(np.median(echoes.weights[0]), near.sigma))}
 
 
-def outside(figures: dict[str, float], ranges: dict[str, list[float]]) -> tuple[list[str], list[str]]:
-    """Warnings about figures outside their range, and reasons not to use the network: those far outside."""
-    warnings, reasons = [], []
-    for name, value in figures.items():
-        low, high = ranges.get(name, (-np.inf, np.inf))
-        if not low <= value <= high:
-            far = value > FARTHEST * high or value < low / FARTHEST
-            (reasons if far else warnings).append(f"{name} {value:.3g} is outside the range of the network's training, {low:.3g} to {high:.3g}")
-    return warnings, reasons
+def checks(figures: dict[str, float], ranges: dict[str, list[float]]) -> list[Check]:
+    """The figures beside the ranges of the card; no network is to be asked when one fails."""
+    return in_ranges(rounded(figures), ranges, f"{OUTSIDE}unwrapping")
+
+
+def rounded(figures: dict[str, float]) -> dict[str, float]:
+    """Four digits of each, which the record has."""
+    return {name: float(f"{value:.4g}") for name, value in figures.items()}
 
 
 @lru_cache(maxsize=2)
