@@ -18,23 +18,24 @@ from pathlib import Path
 import numpy as np
 import torch
 from network import HELD_OUT
-from scipy.ndimage import distance_transform_edt
 
 from chiflow.background import BACKGROUND_METHODS
 from chiflow.core.box import mask_box
+from chiflow.core.depth import depth_mm
 from chiflow.core.metrics import hfen, nrmse, xsim
-from chiflow.core.total.scale import total_result
+from chiflow.core.total.scale import total_fit, total_result
+from chiflow.core.total.trained import loaded
 from chiflow.core.variation.remainder import with_remainder
 from chiflow.invert import INVERSIONS
 from chiflow.invert.gtv import gtv
 from chiflow.invert.net import net
-from chiflow.invert.net_total import loaded
 from chiflow.simulate.anatomy import read_head
 from chiflow.simulate.sample import made
 from chiflow.simulate.surroundings import background_field, read_surroundings
 from chiflow.simulate.whole import whole_recipe
 
 GEOMETRIES = {"2 mm": ((2, 2, 2), 0), "1.5 mm, 45°": ((1.5, 1.5, 1.5), 45), "0.8×0.8×2 mm, 25°": ((0.8, 0.8, 2), 25), "1 mm": ((1, 1, 1), 0)}
+CPU = torch.device("cpu")
 SIGMA_PPM, CORE_MM = 0.001, 9.0
 BANDS_MM = (0, 2.1, 4.1, 8, 15, 99)
 LONG = {"iterations": 200, "tolerance": 3e-4}
@@ -83,9 +84,9 @@ def local_fields(head: dict, folder: Path, weights: Path | None) -> dict[str, tu
         fields[name] = found[0]
         if grid:
             fields[f"{name}, tuned"] = min(found, key=lambda one: error(one[0], head, one[1]))
-    fields["informed, no magnitude"] = kept(folder / "unguided.pt", lambda: (total_result(None, *told, None).local, head["mask"]))
+    fields["informed, no magnitude"] = kept(folder / "unguided.pt", lambda: (total_result(total_fit(*told, None)).local, head["mask"]))
     if weights:
-        fields["net"] = kept(folder / f"net_{weights.stem}.pt", lambda: (total_result(loaded(weights, torch.device("cpu"))[0], *told, head["magnitude"]).local, head["mask"]))
+        fields["net"] = kept(folder / f"net_{weights.stem}.pt", lambda: (total_result(total_fit(*told, head["magnitude"]), loaded(weights, CPU)[0]).local, head["mask"]))
     return fields
 
 
@@ -94,21 +95,16 @@ def error(local: torch.Tensor, head: dict, mask: torch.Tensor) -> float:
     return nrmse(local.numpy(), head["local"].numpy(), mask.numpy())
 
 
-def depth_of(head: dict) -> torch.Tensor:
-    """Depth of each voxel (X, Y, Z) below the mask's surface in mm."""
-    return torch.from_numpy(distance_transform_edt(np.pad(head["mask"].numpy(), 1), sampling=head["geometry"].voxel_size)[1:-1, 1:-1, 1:-1])
-
-
 def local_rows(key: str, head: dict, fields: dict) -> list[str]:
     """A row a method."""
-    core, ours = depth_of(head) > CORE_MM, fields.get("net", fields["informed"])[0]
+    core, ours = depth_mm(head["mask"], head["geometry"]) > CORE_MM, fields.get("net", fields["informed"])[0]
     cells = lambda local, mask: [f"{error(local, head, mask):.1f} / {error(local, head, mask & core):.1f}", f"{float(mask.sum() / head['mask'].sum()):.3f}", f"{error(ours, head, mask):.1f}"]
     return [f"| {key} | {name} | {' | '.join(cells(*found))} |" for name, found in fields.items()]
 
 
 def rim_rows(key: str, head: dict, fields: dict) -> list[str]:
     """A row a method; where it has lost part of a band, of what is left."""
-    depth = depth_of(head)
+    depth = depth_mm(head["mask"], head["geometry"])
     bands = [head["mask"] & (depth > low) & (depth <= high) for low, high in zip(BANDS_MM, BANDS_MM[1:])]
     rms = lambda local, voxels: f"{1e3 * float((local - head['local'])[voxels].square().mean() ** 0.5):.2f}" if voxels.any() else "lost"
     return [f"| {key} | {name} | {' | '.join(rms(local, band & mask) for band in bands)} |" for name, (local, mask) in fields.items() if ", tuned" not in name]
@@ -128,10 +124,10 @@ def chi_rows(key: str, head: dict, fields: dict, folder: Path, weights: Path | N
         stem = name.replace(", ", "_") if name != "net" else f"net_{weights.stem}"
         for method in AFTER:
             maps[f"{name} → {method}"] = kept(folder / f"chi_{stem}_{method}.pt", lambda: (inverted(head, fields[name][0], method),))[0]
-    single = lambda network: (total_result(network, *known(head), head["magnitude"]).chi,)
+    single = lambda network: (total_result(total_fit(*known(head), head["magnitude"]), network).chi,)
     maps["one step, untrained"] = kept(folder / "chi_one.pt", lambda: single(None))[0]
     if weights:
-        maps["one step"] = kept(folder / f"chi_one_{weights.stem}.pt", lambda: single(loaded(weights, torch.device("cpu"))[0]))[0]
+        maps["one step"] = kept(folder / f"chi_one_{weights.stem}.pt", lambda: single(loaded(weights, CPU)[0]))[0]
     truth, mask = head["chi"].numpy(), head["mask"].numpy()
     score = lambda chi: f"{nrmse(chi, truth, mask):.1f} | {xsim(chi, truth, mask):.3f} | {hfen(chi, truth, mask):.1f}"
     return [f"| {key} | {name} | {score(chi.numpy())} |" for name, chi in maps.items()]

@@ -4,6 +4,7 @@ process BACKGROUND {
 
     input:
     tuple val(meta), path(field), path(noise), path(mask), path(acquisition), path(magnitude)
+    path weights, stageAs: 'weights/*'
     val code
 
     output:
@@ -14,7 +15,7 @@ process BACKGROUND {
     def device = task.accelerator ? 'cuda' : 'cpu'
     """
     background.py --field ${field} --field-unit hz --noise ${noise} --mask ${mask} --acquisition ${acquisition} --device ${device} \\
-        --magnitude ${magnitude} --out local.nii --out-mask eroded.nii ${task.ext.args ?: ''}
+        --magnitude ${magnitude} --weights weights/total.safetensors --out local.nii --out-mask eroded.nii ${task.ext.args ?: ''}
     """
 
     stub:

@@ -18,7 +18,7 @@ process INVERT {
     def device = task.accelerator ? 'cuda' : 'cpu'
     """
     invert.py --field ${field} --field-unit ${unit} --mask ${mask} --noise ${noise} --noise-unit hz --acquisition ${acquisition} --device ${device} \\
-        --magnitude ${magnitude} ${givenOptions(region, 'reference-region', 'reference-names')} --weights weights/inversion.safetensors \\
+        --magnitude ${magnitude} ${givenOptions(region, 'reference-region', 'reference-names')} --weights weights \\
         --out chi.nii --residual residual.nii --ratio ratio.nii --uncertainty uncertainty.nii --start start.nii ${task.ext.args ?: ''}
     """
 

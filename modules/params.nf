@@ -20,7 +20,7 @@ def methodsOf(options) {
 
 // Inversions that take the total field: no background removal before them.
 def isOfTotalField(inversion) {
-    return inversion in ['tfi']
+    return inversion in ['net-total', 'tfi']
 }
 
 def helpText() {

@@ -76,7 +76,7 @@ def test_all_that_is_wrong_is_told_at_once_before_any_task(engine, tmp_path):
         "error: --input: is missing",
         "error: --outdir: is missing",
         "error: --least_quality: 3 is outside 0 to 1",
-        "error: --background: 'vsarp' is none of informed, joint, vsharp, pdf, lbv, resharp, ismv, did you mean vsharp?",
+        "error: --background: 'vsarp' is none of informed, net, joint, vsharp, pdf, lbv, resharp, ismv, did you mean vsharp?",
         "error: --queue: 'a b' does not have the form",
         "error: --account: '$(id)' does not have the form",
     ):

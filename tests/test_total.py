@@ -10,14 +10,17 @@ import torch
 from safetensors.torch import save_file
 from test_background import ball, field_of, outside_field
 
+from chiflow.background.net import net
 from chiflow.core.blocks import Correction
+from chiflow.core.depth import depth_mm
 from chiflow.core.geometry import Geometry
 from chiflow.core.total.net import INPUTS, TotalNet, inputs
-from chiflow.core.total.start import explained, informed, local_field, middle_of, outside_of, placed, started, surface
+from chiflow.core.total.scale import coarser, coarser_geometry, factors_for, finer, total_fit, total_result, turned
+from chiflow.core.total.start import DEPTH_MM, explained, informed, local_field, middle_of, outside_of, placed, started, surface
+from chiflow.core.total.trained import figures, loaded
 from chiflow.core.weights import load_weights
 from chiflow.invert.net import WEIGHTS as INVERSION_WEIGHTS
 from chiflow.invert.net_total import net_total
-from chiflow.core.total.scale import coarser, coarser_geometry, factors_for, finer, total_result, turned
 from chiflow.simulate import recipe
 from chiflow.simulate.anatomy import LabelHead
 from chiflow.simulate.recipe import Recipe
@@ -25,8 +28,9 @@ from chiflow.simulate.surroundings import Surroundings, background_field
 from chiflow.simulate.total import head_tensor, shim, turned_field
 from chiflow.train import total as total_training
 from chiflow.train import total_session
-from chiflow.train.total import loss_of
-from chiflow.train.total_session import Config, new_state, trained
+from chiflow.train.total import half_widths, loss_of, restored
+from chiflow.train.heads import code_sha256
+from chiflow.train.total_session import Config, new_state, trained, write_total
 
 AXIAL = Geometry((42, 43, 45))
 OBLIQUE = Geometry((40, 43, 30), (1.2, 1.0, 1.5), (0.0, 0.42, 0.91))
@@ -250,12 +254,41 @@ def test_a_training_goes_on_where_it_was_interrupted(tiny, monkeypatch):
 def test_untrained_weights_give_the_start_and_a_scan_unlike_the_training_does_without_them(tmp_path):
     field, mask, _, _ = scan(AXIAL)
     known = field, mask, AXIAL, mask.float(), 5e-4, None
-    expected = total_result(None, *known)
+    fit = total_fit(*known)
+    expected = total_result(fit)
     for ranges, fell in (({}, False), ({"MeanVoxelMm": [0.1, 0.2]}, True)):
         weights = tmp_path / f"{fell}.safetensors"
         save_file(TotalNet((4, 4), 1).state_dict(), weights)
-        card = {"Sha256": hashlib.sha256(weights.read_bytes()).hexdigest(), "Architecture": {"Channels": [4, 4], "Iterations": 1}, "Ranges": ranges}
+        card = {"Sha256": hashlib.sha256(weights.read_bytes()).hexdigest(), "Architecture": {"Channels": [4, 4], "Iterations": 1}, "Ranges": ranges,
+                "HalfWidths": {"DepthMm": [0, 10], "OfChi": [3.0, 1.0], "OfLocal": [1.0, 0.5]}}
         weights.with_suffix(".json").write_text(json.dumps(card))
-        found = net_total(*known, weights=weights)
-        assert torch.equal(found.chi, expected.chi) and torch.equal(found.background, expected.background)
-        assert ("Fallback" in found.parameters) == fell == bool(found.warnings) and {check.verdict for check in found.checks} == ({"warn"} if fell else set())
+        found, local = net_total(*known, weights=weights), net(*known, weights=weights)
+        assert torch.equal(found.chi, expected.chi) and torch.equal(found.background, expected.background) and torch.equal(local.field, expected.local)
+        for result in (found, local):
+            assert ("Fallback" in result.parameters) == fell == bool(result.warnings) and {check.verdict for check in result.checks} == ({"warn"} if fell else set())
+        depth = depth_mm(mask, AXIAL)
+        assert torch.allclose(found.uncertainty[mask], ((3 - depth / 5).clamp(min=1) * fit.coarse.rms_ppm / 1.645)[mask], rtol=1e-5) and not found.uncertainty[~mask].any()
+
+
+def test_half_widths_hold_ninety_percent_of_the_errors(tiny, tmp_path):
+    contents = [total_training.sample(0, number, [], []) for number in range(2)]
+    network = TotalNet((4, 4), 1)
+    widths = half_widths(network, contents)
+    for content in contents[:1]:
+        start, truth = restored(content)
+        found = network(start)
+        depth = -DEPTH_MM * start.depth[start.mask > 0].log()
+        for name, error in zip(("OfLocal", "OfChi"), total_training.errors_of(found.sources[-1], found.local[-1], start, truth)):
+            one = half_widths(network, [content])[name]
+            band = (depth > 3.0) & (depth <= 5.0)
+            assert float((error[band].abs() <= one[1]).float().mean()) == pytest.approx(0.9, abs=0.02)
+    assert 1 < len(widths["DepthMm"]) == len(widths["OfChi"]) == len(widths["OfLocal"]) and min(widths["OfChi"]) > 0
+
+
+def test_a_training_ends_in_weights_that_a_card_describes(tiny, tmp_path):
+    config, folder = tiny
+    path = write_total(replace(config, steps=2), None, "", folder / "cache", tmp_path / "out", torch.device("cpu"))
+    network, card = loaded(path, torch.device("cpu"))
+    assert sum(p.numel() for p in network.parameters()) == card["Architecture"]["Parameters"] and card["Training"]["StepsDone"] == 2
+    assert set(card["Ranges"]) == set(figures(start_of(AXIAL))) and card["ValidationCurve"][-1]["Step"] == 2
+    assert card["Training"]["Sha256OfCode"] == [code_sha256()]

@@ -12,7 +12,7 @@ import torch
 
 from chiflow.background.result import LocalField
 from chiflow.core.geometry import Geometry
-from chiflow.core.total.scale import total_result
+from chiflow.core.total.scale import total_fit, total_result
 
 
 def informed(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 1e-3,
@@ -22,5 +22,5 @@ def informed(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight
     field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. weight : (X, Y, Z) reliability. sigma_ppm : noise of the field. magnitude : (X, Y, Z) any unit, whose
     edges guide, or None.
     """
-    found = total_result(None, field, mask, geometry, weight, sigma_ppm, magnitude)
-    return LocalField(found.local, mask, {"Guided": magnitude is not None, "LocalRmsPpm": float(found.local[mask].square().mean() ** 0.5)})
+    local = total_result(total_fit(field, mask, geometry, weight, sigma_ppm, magnitude)).local
+    return LocalField(local, mask, {"Guided": magnitude is not None, "LocalRmsPpm": float(local[mask].square().mean() ** 0.5)})

@@ -13,10 +13,9 @@ References: Schweser 2011 (10.1016/j.neuroimage.2010.10.070), Sun and Wilman 201
 
 from typing import Any
 
-import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
 
+from chiflow.core.depth import depth_mm
 from chiflow.core.errors import ChiflowError
 from chiflow.core.fourier import inverse, padded_shape, transform
 from chiflow.core.geometry import Geometry
@@ -73,12 +72,6 @@ def last_of(steps, right: torch.Tensor, name: str) -> tuple[torch.Tensor, dict[s
         pass
     share = float(residual.norm() / right.norm().clamp(min=torch.finfo(right.dtype).tiny))
     return local, {"Iterations": count, "Residual": round(share, 6)}
-
-
-def depth_mm(mask: torch.Tensor, geometry: Geometry) -> torch.Tensor:
-    """Distance in mm to the nearest voxel outside the mask; what is outside the volume is outside the mask."""
-    padded = np.pad(mask.cpu().numpy(), 1)
-    return torch.from_numpy(distance_transform_edt(padded, sampling=geometry.voxel_size)[1:-1, 1:-1, 1:-1]).float().to(mask.device)
 
 
 def sphere(radius_mm: float, shape: tuple[int, ...], voxel_size: tuple[float, ...], device=None) -> torch.Tensor:

@@ -12,10 +12,11 @@ from chiflow.invert.l2 import l2
 from chiflow.invert.medi import medi
 from chiflow.invert.ndi import ndi
 from chiflow.invert.net import net
+from chiflow.invert.net_total import net_total
 from chiflow.invert.rts import rts
 from chiflow.invert.tfi import tfi
 from chiflow.invert.tkd import tkd
 from chiflow.invert.tv import tv
 
 INVERSIONS = {"fansi": fansi, "gtv": gtv, "net": net, "tv": tv, "medi": medi, "hdqsm": hdqsm, "rts": rts, "ndi": ndi, "l2": l2, "tkd": tkd}
-TOTAL_FIELD_INVERSIONS = {"tfi": tfi}  # of the total field: χ and the background in one step
+TOTAL_FIELD_INVERSIONS = {"net-total": net_total, "tfi": tfi}  # of the total field: χ and the background in one step

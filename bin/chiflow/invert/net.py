@@ -22,14 +22,13 @@ from chiflow.core.weights import load_network
 from chiflow.invert.fansi import fansi
 from chiflow.invert.guard import checks, figures_after, figures_before
 from chiflow.invert.prepared import Prepared, prepared, turned
-from chiflow.invert.result import Susceptibility
+from chiflow.invert.result import QUANTILE_OF_NORMAL, Susceptibility
 from chiflow.invert.unrolled import Solution, Unrolled
 
 WEIGHTS = Path(__file__).resolve().parents[3] / "weights" / "inversion.safetensors"
 MEMBERS = (((), 1.0), ((0, 1, 2), -1.0), ((0,), 1.0))  # axes that are flipped, sign
 SHARE = 0.5  # of the network's correction that is taken
 KINDS = {True: "Exact", False: "Remainder"}  # of fields, by Prepared.closed
-QUANTILE_OF_NORMAL = 1.645  # 90 % of a normal distribution lie within that many standard deviations
 
 
 def net(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None = None, sigma_ppm: float = 1e-3,

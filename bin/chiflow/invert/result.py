@@ -7,6 +7,8 @@ import torch
 
 from chiflow.core.contracts import Check
 
+QUANTILE_OF_NORMAL = 1.645  # 90 % of a normal distribution lie within that many standard deviations
+
 
 @dataclass(frozen=True)
 class Susceptibility:

@@ -20,6 +20,7 @@ NAMES = {  # of methods, with their papers
     "surface": "a deformable surface (10.1002/hbm.10062)",
     "given": "the mask that was given",
     "informed": "a fit of sources inside and outside the mask that is told what guided total variation finds inside",
+    "net of background": "a fit of sources inside and outside the mask that is told what guided total variation finds inside, and a network",
     "joint": "sources inside and outside the mask together",
     "vsharp": "V-SHARP (10.1002/mrm.23000)",
     "resharp": "RESHARP (10.1002/mrm.24765)",
@@ -36,6 +37,7 @@ NAMES = {  # of methods, with their papers
     "ndi": "NDI (10.1002/nbm.4271)",
     "l2": "closed-form L2 (10.1002/mrm.25029)",
     "tkd": "TKD (10.1002/mrm.22135)",
+    "net-total": "a fit of sources inside and outside the mask to the total field, and a network",
     "tfi": "total field inversion (10.1002/mrm.26331)",
     "loglinear": "a weighted log-linear fit",
     "arlo": "ARLO (10.1002/mrm.25137)",
@@ -67,7 +69,7 @@ def checklist(acquisition: Acquisition, stages: dict[str, Record]) -> list[Item]
         Item("exact unwrapping", _state(1, stages["unwrap"].figures.get("Exact")), _named(stages["unwrap"].method, "unwrap")),
         Item("echoes combined before background removal", _state(1, len(times) > 1), _named(stages["fieldmap"].method) if len(times) > 1 else "a single echo"),
         Item("brain mask with phase quality", _state(1, least > 0), f"{_named(stages['mask'].method)}, quality of {least:g} or more"),
-        Item("background removal of the SHARP or PDF kind", _state(1, background in SHARP_OR_PDF), _named(background) if background else "none: the total field was inverted"),
+        Item("background removal of the SHARP or PDF kind", _state(1, background in SHARP_OR_PDF), _named(background, "background") if background else "none: the total field was inverted"),
         Item("inversion with a sparsity-based regularisation", _state(1, began or inversion.method in SPARSE), f"{_named(inversion.method)}{BESIDE if began else ''}"),
         Item("susceptibility relative to a stated reference", _state(inversion.parameters.get("Reference"), True), f"{inversion.parameters.get('Reference')}"),
         Item("mean ± SD of the whole brain", _state(spread, True), "unknown" if spread is None else f"0 ± {spread:.4f} ppm when referenced to it"),
@@ -100,7 +102,7 @@ def methods_text(acquisition: Acquisition, stages: dict[str, Record], version: s
         f"Susceptibility was mapped with chiflow {version}: the phase offset was removed by {_named(stages['combine'].method)} and the phase unwrapped by {_named(stages['unwrap'].method, 'unwrap')}; "
         f"the field was fitted by {_named(stages['fieldmap'].method)}; the mask is the brain by {_named(stages['mask'].method)} where the phase quality was at least "
         f"{stages['mask'].parameters.get('LeastQuality', 0):g}.",
-        (f"The background field was removed by {_named(stages['background'].method)} and the local field" if "background" in stages else "The total field was")
+        (f"The background field was removed by {_named(stages['background'].method, 'background')} and the local field" if "background" in stages else "The total field was")
         + f"{'' if 'background' not in stages else ' was'} inverted by {_named(inversion.method)}.",
         f"Susceptibility (ppm, paramagnetic positive) is relative to the {inversion.parameters.get('Reference')}; over the whole mask it is 0 ± {inversion.figures.get('WholeMaskSdPpm', float('nan')):.4f} ppm "
         "when referenced to its mean.",

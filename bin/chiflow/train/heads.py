@@ -23,7 +23,7 @@ from chiflow.simulate.anatomy import LabelHead, read_head
 SUFFIXES = (".nii.gz", ".nii")
 HELD_OUT_SHARE = 0.2
 ROOT = Path(__file__).resolve().parents[1]
-CODE = ("core", "simulate", "train", *(f"invert/{name}.py" for name in ("guard", "gtv", "guide", "medi", "misfit", "prepared", "problem", "remainder", "sources", "total_scale", "total_start", "unrolled")))
+CODE = ("core", "simulate", "train", *(f"invert/{name}.py" for name in ("guard", "prepared", "unrolled")))
 
 
 @dataclass(frozen=True)

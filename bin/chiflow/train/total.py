@@ -13,9 +13,9 @@ import torch
 from chiflow.core.box import mask_box
 from chiflow.core.geometry import Geometry
 from chiflow.core.total.net import TotalNet, TotalSolution
-from chiflow.core.total.start import TotalStart, local_field, middle_of, outside_of, placed
+from chiflow.core.total.start import DEPTH_MM, TotalStart, local_field, middle_of, outside_of, placed
 from chiflow.core.total.scale import turned
-from chiflow.invert.net_total import figures
+from chiflow.core.total.trained import figures
 from chiflow.core.total.rounds import total_start
 from chiflow.simulate.anatomy import LabelHead
 from chiflow.simulate.total import HeadTensor, drawn_total, made_total
@@ -27,7 +27,9 @@ TRUTHS = ("chi", "local")
 ATTEMPTS = 20
 FEWEST_VOXELS = 1000
 FARTHEST = 1.5  # times ‖local‖: a sample whose start is farther away than that teaches nothing
+EASIER_BELOW = ("RelativeNoise", "BackgroundToLocal")
 OF_CHI, EARLIER = 0.3, 0.2
+DEPTHS_MM = (0.0, 3.0, 5.0, 8.0, 12.0, 18.0, 30.0)  # bounds of bins; what lies deeper counts to the last
 
 
 def sample(seed: int, number: int, heads: list[LabelHead], tensors: list[HeadTensor]) -> dict:
@@ -99,6 +101,23 @@ def validated(network: TotalNet, contents: list[dict]) -> dict[str, float | None
 
 
 def ranges(contents: list[dict]) -> dict[str, list[float]]:
-    """Lower and upper bound (percentiles 1 and 99) of each figure of the samples (invert/net_total.py)."""
+    """Lower and upper bound (percentiles 1 and 99) of each figure of the samples (core/total/trained.py); less noise and less background are only easier."""
     rows = [figures(restored(content)[0]) for content in contents]
-    return {name: [float(f"{np.percentile([row[name] for row in rows], q):.4g}") for q in (1, 99)] for name in rows[0]}
+    bounds = {name: [float(f"{np.percentile([row[name] for row in rows], q):.4g}") for q in (1, 99)] for name in rows[0]}
+    return {name: [0.0, high] if name in EASIER_BELOW else [low, high] for name, (low, high) in bounds.items()}
+
+
+@torch.no_grad()
+def half_widths(network: TotalNet, contents: list[dict]) -> dict[str, list[float]]:
+    """What 90 % of the errors of χ and of the local field stay below by the depth in the mask, in units of the local field's rms; every sample counts alike."""
+    rows = []
+    for content in contents:
+        start, truth = restored(content, next(network.parameters()).device)
+        found, inside = network(start), start.mask > 0
+        errors = torch.stack(errors_of(found.sources[-1], found.local[-1], start, truth)[::-1]).abs()
+        depth = -DEPTH_MM * start.depth[inside].log()
+        bands = [errors[:, (depth > low) & (depth <= high)] for low, high in zip(DEPTHS_MM, (*DEPTHS_MM[1:-1], math.inf))]
+        rows.append([[float(e.quantile(0.9)) if len(e) else math.nan for e in band] for band in bands])
+    means = np.ma.masked_invalid(rows).mean(axis=0)  # of a depth that no mask has there is nothing to say
+    known = [(*(float(f"{value:.3g}") for value in mean), (low + high) / 2) for mean, low, high in zip(means, DEPTHS_MM, DEPTHS_MM[1:]) if not np.ma.is_masked(mean)]
+    return dict(zip(("OfChi", "OfLocal", "DepthMm"), map(list, zip(*known))))

@@ -31,7 +31,7 @@ from chiflow.train.inversion import BETAS, State, load_state, save_state, steppe
 from chiflow.train.session import keep_memory
 from chiflow.train.shards import shard_path
 from chiflow.train.stock import VALIDATION_SEED
-from chiflow.train.total import loss_of, ranges, restored, sample, turned_at_random, validated
+from chiflow.train.total import half_widths, loss_of, ranges, restored, sample, turned_at_random, validated
 
 SHARED = ((0, 0), (1, 2), (4, 3), (5, 5), (6, 6), (10, 7))  # inputs of this network and of the inversion's that mean the same
 NEW_INPUTS = 0.3  # of the usual size of first weights, for inputs that the inversion has not
@@ -156,5 +156,6 @@ def write_total(config: Config, labels: Path | None, held_out: str, folder: Path
             "Training": {"Command": command(), "Config": asdict(config), "StepsDone": state.step, "Seconds": round(state.seconds), "HeldOut": held,
                          "Sha256OfLabels": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}, "Sha256OfCode": [code_sha256()]},
             "ValidationCurve": curve_of(state.curve),
+            "HalfWidths": half_widths(state.mean, samples(folder / "validation.pt", VALIDATION_SEED, range(config.validation_samples), parts[1] or parts[0])),
             "Licence": "MIT", "Ranges": ranges(drawn), "Limits": LIMITS}
     return with_card(out, "total", content, card)

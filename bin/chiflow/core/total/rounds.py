@@ -14,9 +14,9 @@ ROUNDS = 2  # NRMSE of the local field at 2 mm, simulated head and held-out head
 
 
 def total_start(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None, sigma_ppm: float,
-                magnitude: torch.Tensor | None) -> TotalStart:
-    """The start for a total field (ppm), a mask (bool), W and a magnitude in any unit, or None; tensors (X, Y, Z)."""
-    first = start = started(field, mask, geometry, weight, sigma_ppm, magnitude)
+                magnitude: torch.Tensor | None, first: TotalStart | None = None) -> TotalStart:
+    """The start for a total field (ppm), a mask (bool), W and a magnitude in any unit, or None; tensors (X, Y, Z). first : χ₀, when it is there already."""
+    start = first = first or started(field, mask, geometry, weight, sigma_ppm, magnitude)
     middle, _ = middle_of(geometry)
     known = mask.float() if weight is None else weight
     for _ in range(ROUNDS):

@@ -23,34 +23,52 @@ MEMBERS = (((), 1.0), ((0, 1, 2), -1.0), ((0,), 1.0), ((1, 2), -1.0))  # axes th
 
 
 @dataclass(frozen=True)
+class TotalFit:
+    """The fit of a scan: first (χ₀) and fine (χ₁) on its voxels, coarse where the network starts; mask (X, Y, Z) bool and the factors between them."""
+
+    first: TotalStart
+    fine: TotalStart
+    coarse: TotalStart
+    mask: torch.Tensor
+    factors: tuple[int, ...]
+    middle: tuple[slice, ...]
+
+    def widened(self, volume: torch.Tensor) -> torch.Tensor:
+        """A volume in the mask of the coarse grid (ppm) on the voxels of the scan (X, Y, Z)."""
+        part = tuple(slice((p - n) // 2, (p - n) // 2 + n) for p, n in zip(volume.shape, (-(-n // f) for n, f in zip(self.mask.shape, self.factors))))
+        return finer((volume * self.coarse.mask)[part], self.coarse.mask[part], self.mask, self.factors)
+
+
+@dataclass(frozen=True)
 class TotalResult:
-    """Tensors (X, Y, Z) in ppm, 0 outside the mask: chi, local, background (D χ_out), and the fit's own, fitted_chi and fitted_local; start: of the network."""
+    """Tensors (X, Y, Z) in ppm, 0 outside the mask: chi (χ_in), local (f − D χ_out) and background (D χ_out)."""
 
     chi: torch.Tensor
     local: torch.Tensor
     background: torch.Tensor
-    fitted_chi: torch.Tensor
-    fitted_local: torch.Tensor
-    start: TotalStart
 
 
 @torch.no_grad()
-def total_result(network: TotalNet | None, field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None, sigma_ppm: float,
-                 magnitude: torch.Tensor | None) -> TotalResult:
-    """Sources and local field of a total field; arguments as those of start.py's `started`. Without a network it ends where that starts."""
+def total_fit(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None, sigma_ppm: float,
+              magnitude: torch.Tensor | None) -> TotalFit:
+    """The fit of a total field, told what guided TV finds; arguments as those of start.py's `started`."""
     first, factors = started(field, mask, geometry, weight, sigma_ppm, magnitude), factors_for(geometry)
-    small = coarser(field, mask, geometry, weight, sigma_ppm, magnitude, factors)
-    coarse = total_start(*small)
-    (part, _), (middle, _) = middle_of(small[2]), middle_of(geometry)
-    wide = lambda volume: finer((volume * coarse.mask)[part] * coarse.rms_ppm, coarse.mask[part], mask, factors)
-    fine = informed(first, wide(coarse.prior))
-    sources, fit = fine.sources, fine.fit
+    same = max(factors) == 1
+    coarse = total_start(*coarser(field, mask, geometry, weight, sigma_ppm, magnitude, factors), first if same else None)
+    fit = TotalFit(first, first, coarse, mask, factors, middle_of(geometry)[0])
+    return replace(fit, fine=coarse if same else informed(first, fit.widened(coarse.prior * coarse.rms_ppm)))
+
+
+@torch.no_grad()
+def total_result(found: TotalFit, network: TotalNet | None = None) -> TotalResult:
+    """Sources and local field of a fit, with what a network changes."""
+    fine, sources, fit = found.fine, found.fine.sources, found.fine.fit
     if network:
-        delta = placed(wide(averaged(network, coarse)), middle, fine.mask.shape) / fine.rms_ppm
+        delta = placed(found.widened(averaged(network, found.coarse) * found.coarse.rms_ppm), found.middle, fine.mask.shape) / fine.rms_ppm
         sources = sources + delta - explained(fit.forward(delta), fit, fine.deviation, FINE_STEPS)
     outside = outside_of(sources, fine)
-    maps = (sources - outside, local_field(sources, fine, fit), fit.forward(outside), first.sources, local_field(first.sources, first))
-    return TotalResult(*(volume[middle] * mask * fine.rms_ppm for volume in maps), coarse)
+    maps = (sources - outside, local_field(sources, fine, fit), fit.forward(outside))
+    return TotalResult(*(volume[found.middle] * found.mask * fine.rms_ppm for volume in maps))
 
 
 def averaged(network: TotalNet, start: TotalStart) -> torch.Tensor:

@@ -7,10 +7,9 @@ can find out by itself. s is what `joint` leaves on simulated heads (8, 4, 2 and
 the field does best with a σ of 2 σ' (three heads, axial and tilted), which no misfit would tell it.
 """
 
-import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
 
+from chiflow.core.depth import depth_mm
 from chiflow.core.geometry import Geometry
 from chiflow.core.reliability import LARGEST_WEIGHT
 
@@ -22,9 +21,7 @@ LEAST_WEIGHT = 0.02  # as told; below it a voxel stays without weight
 def with_remainder(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor,
                    sigma_ppm: float) -> tuple[torch.Tensor, float, float]:
     """W' (X, Y, Z), σ' and the σ that an inversion needs, in ppm, for a local field in ppm with W and σ."""
-    padded = np.pad(mask.cpu().numpy(), 1)
-    depth = distance_transform_edt(padded, sampling=geometry.voxel_size)[1:-1, 1:-1, 1:-1] - min(geometry.voxel_size) / 2
-    depth = torch.from_numpy(depth.astype(np.float32)).to(field.device)
+    depth = depth_mm(mask, geometry) - min(geometry.voxel_size) / 2
     rms = field[mask].square().mean().sqrt()
     doubt = ((sigma_ppm / weight.clamp(min=LEAST_WEIGHT)) ** 2 + (AT_SURFACE * rms / (1 + depth.clamp(min=0) / DEPTH_MM)) ** 2).sqrt()
     sigma = float(doubt[mask].median())
