@@ -35,9 +35,10 @@ TIMES = (0.004, 0.010, 0.016, 0.022)
 SHAPE = (64, 72, 56)
 PEERS = {
     "ROMEO (warpkit)": """
-from warpkit.warpkit_cpp import romeo_unwrap4d
+from warpkit.warpkit_cpp import romeo_unwrap3d, romeo_unwrap4d
 fortran = [np.asfortranarray(a) for a in (phase, magnitude, mask)]
-run = lambda: romeo_unwrap4d(fortran[0], times, 'romeo', fortran[1], fortran[2])""",
+one = lambda: romeo_unwrap3d(fortran[0][..., 0], 'romeo', fortran[1][..., 0], fortran[2])[..., None]
+run = one if len(times) == 1 else lambda: romeo_unwrap4d(fortran[0], times, 'romeo', fortran[1], fortran[2])""",
     "scikit-image": """
 from skimage.restoration import unwrap_phase
 run = lambda: np.stack([np.ma.filled(unwrap_phase(np.ma.array(phase[..., e], mask=~mask)), 0) for e in range(len(times))], axis=-1)""",
