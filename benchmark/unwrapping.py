@@ -145,7 +145,7 @@ def cut(seed) -> Case:
 
 
 def head(folder: Path) -> list[Case]:
-    """A simulated head, judged in the truth's mask and, as a second case, wherever there is signal."""
+    """A simulated head, judged in the truth's mask and, as a second case, wherever there is signal; then the same of its second echo alone."""
     anatomy, truth = next(folder.glob("bids/sub-*/anat")), next(folder.glob("truth/sub-*"))
     phase, magnitude = (np.stack([load(p).data for p in sorted(anatomy.glob(f"*part-{part}_MEGRE.nii*"))], axis=-1) for part in ("phase", "mag"))
     field, signal = load(truth / "field_hz.nii.gz").data, signal_mask(magnitude)
@@ -153,7 +153,9 @@ def head(folder: Path) -> list[Case]:
     true = np.stack([TWO_PI * field * t for t in TIMES], axis=-1).astype(np.float32)
     brain_mask = load_mask(truth / "mask.nii.gz") & signal
     arrays = [np.asfortranarray(a) for a in (free, magnitude)]
-    return [Case(f"{folder.name}: {where}", *arrays, signal, true, judged) for where, judged in (("brain", brain_mask), ("all signal", signal))]
+    cases = [Case(f"{folder.name}: {where}", *arrays, signal, true, judged) for where, judged in (("brain", brain_mask), ("all signal", signal))]
+    brain_alone, signal_alone = (one_echo(lambda seed, case=case: case)(0) for case in cases)
+    return [*cases, brain_alone, signal_alone._replace(phase=brain_alone.phase)]  # equal phases are the same array: unwrapped once
 
 
 def one_echo(make, echo=1):
