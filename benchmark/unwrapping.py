@@ -35,9 +35,10 @@ TIMES = (0.004, 0.010, 0.016, 0.022)
 SHAPE = (64, 72, 56)
 PEERS = {
     "ROMEO (warpkit)": """
-from warpkit.warpkit_cpp import romeo_unwrap4d
+from warpkit.warpkit_cpp import romeo_unwrap3d, romeo_unwrap4d
 fortran = [np.asfortranarray(a) for a in (phase, magnitude, mask)]
-run = lambda: romeo_unwrap4d(fortran[0], times, 'romeo', fortran[1], fortran[2])""",
+one = lambda: romeo_unwrap3d(fortran[0][..., 0], 'romeo', fortran[1][..., 0], fortran[2])[..., None]
+run = one if len(times) == 1 else lambda: romeo_unwrap4d(fortran[0], times, 'romeo', fortran[1], fortran[2])""",
     "scikit-image": """
 from skimage.restoration import unwrap_phase
 run = lambda: np.stack([np.ma.filled(unwrap_phase(np.ma.array(phase[..., e], mask=~mask)), 0) for e in range(len(times))], axis=-1)""",
@@ -144,7 +145,7 @@ def cut(seed) -> Case:
 
 
 def head(folder: Path) -> list[Case]:
-    """A simulated head, judged in the truth's mask and, as a second case, wherever there is signal."""
+    """A simulated head, judged in the truth's mask and, as a second case, wherever there is signal; then the same of its second echo alone."""
     anatomy, truth = next(folder.glob("bids/sub-*/anat")), next(folder.glob("truth/sub-*"))
     phase, magnitude = (np.stack([load(p).data for p in sorted(anatomy.glob(f"*part-{part}_MEGRE.nii*"))], axis=-1) for part in ("phase", "mag"))
     field, signal = load(truth / "field_hz.nii.gz").data, signal_mask(magnitude)
@@ -152,7 +153,9 @@ def head(folder: Path) -> list[Case]:
     true = np.stack([TWO_PI * field * t for t in TIMES], axis=-1).astype(np.float32)
     brain_mask = load_mask(truth / "mask.nii.gz") & signal
     arrays = [np.asfortranarray(a) for a in (free, magnitude)]
-    return [Case(f"{folder.name}: {where}", *arrays, signal, true, judged) for where, judged in (("brain", brain_mask), ("all signal", signal))]
+    cases = [Case(f"{folder.name}: {where}", *arrays, signal, true, judged) for where, judged in (("brain", brain_mask), ("all signal", signal))]
+    brain_alone, signal_alone = (one_echo(lambda seed, case=case: case)(0) for case in cases)
+    return [*cases, brain_alone, signal_alone._replace(phase=brain_alone.phase)]  # equal phases are the same array: unwrapped once
 
 
 def one_echo(make, echo=1):
