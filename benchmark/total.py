@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """From the total field of whole heads that training never saw to the local field and χ: every background removal, the chains after them, and the network.
 
-    source .venv/bin/activate; python benchmark/total.py --labels FOLDER [--geometries "2 mm" …] [--heads 17 …] [--weights total.safetensors] [--chains] [--kept FOLDER]
+    source .venv/bin/activate; python benchmark/total.py --labels FOLDER [--geometries "2 mm" …] [--heads 17 …] [--weights total.safetensors] [--after fansi net] [--kept FOLDER]
 
 FOLDER holds SynthSeg's whole-head label maps; heads 17 to 20 are held out. The total field is that of tissue, bone and air with white noise of 0.001 ppm, no
-shim. Three markdown tables. Local field: NRMSE in % in the mask that a method returns and in the core 9 mm inside; `tuned` is the best of its parameters, chosen on the
-truth; beside it what `informed` (or `net`) has in that same mask. Rim: the root mean square error in ppb by the depth below the mask's surface. χ: NRMSE in % /
-XSIM / HFEN in % in the whole mask, of chains of a background removal and an inversion. Maps are kept in a folder as soon as they are there.
+shim. Three markdown tables. Local field: NRMSE in % of the local field in the whole mask / in the core 9 mm inside; of a method that loses part of the mask the error in what
+is left, and after the colon that of the first column there; at the best of its parameters, chosen on the truth (in brackets at its defaults). Rim: root mean square error in ppb by
+the depth below the mask's surface, mean over the heads, at the defaults. χ: NRMSE in % / XSIM / HFEN in % in the whole mask, of chains of a background removal and an inversion and of
+the network in one step. Maps are kept in a folder as soon as they are there.
 """
 
 import argparse
@@ -40,11 +41,11 @@ SIGMA_PPM, CORE_MM = 0.001, 9.0
 BANDS_MM = (0, 2.1, 4.1, 8, 15, 99)
 LONG = {"iterations": 200, "tolerance": 3e-4}
 GRIDS = {  # options of each method besides its defaults
+    "informed": [],
     "joint": [{"inside": i, "ridge": r} | LONG for i, r in ((0.01, 0.0007), (0.005, 0.0003), (0.003, 0.0003))],
-    "pdf": [{"ridge": 0.01}], "vsharp": [{"largest_mm": 12.0}], "lbv": [{"degree": 8}], "resharp": [{"radius_mm": 8.0}], "ismv": [], "informed": [],
+    "pdf": [{"ridge": 0.01}], "vsharp": [{"largest_mm": 12.0}], "lbv": [{"degree": 8}], "resharp": [{"radius_mm": 8.0}], "ismv": [],
 }
 CHAINS = ("joint", "joint, tuned", "informed", "net")
-AFTER = ("fansi", "net")
 
 
 def scan(geometry: str, number: int, labels: Path) -> dict:
@@ -75,9 +76,12 @@ def known(head: dict) -> tuple:
     return head["field"], head["mask"], head["geometry"], head["weight"], SIGMA_PPM
 
 
-def local_fields(head: dict, folder: Path, weights: Path | None) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """Local field and mask by name: each method as it comes, and as `NAME, tuned` the best of its options."""
+def local_fields(head: dict, folder: Path, weights: Path | None) -> dict[str, tuple[torch.Tensor, ...]]:
+    """Local field, mask and, of the network, χ, by name: each method at its defaults, and as `NAME, tuned` at the best of its options."""
     fields, told = {}, known(head)
+    if weights:
+        by_net = lambda: (lambda found: (found.local, head["mask"], found.chi))(total_result(total_fit(*told, head["magnitude"]), loaded(weights, CPU)[0]))
+        fields["net"] = kept(folder / f"net_{weights.stem}.pt", by_net)
     for name, grid in GRIDS.items():
         run = lambda options: (lambda found: (found.field, found.mask))(BACKGROUND_METHODS[name](*told, head["magnitude"], **options))
         found = [kept(folder / f"{name}_{number}.pt", lambda options=options: run(options)) for number, options in enumerate(({}, *grid))]
@@ -85,8 +89,6 @@ def local_fields(head: dict, folder: Path, weights: Path | None) -> dict[str, tu
         if grid:
             fields[f"{name}, tuned"] = min(found, key=lambda one: error(one[0], head, one[1]))
     fields["informed, no magnitude"] = kept(folder / "unguided.pt", lambda: (total_result(total_fit(*told, None)).local, head["mask"]))
-    if weights:
-        fields["net"] = kept(folder / f"net_{weights.stem}.pt", lambda: (total_result(total_fit(*told, head["magnitude"]), loaded(weights, CPU)[0]).local, head["mask"]))
     return fields
 
 
@@ -95,19 +97,24 @@ def error(local: torch.Tensor, head: dict, mask: torch.Tensor) -> float:
     return nrmse(local.numpy(), head["local"].numpy(), mask.numpy())
 
 
-def local_rows(key: str, head: dict, fields: dict) -> list[str]:
-    """A row a method."""
-    core, ours = depth_mm(head["mask"], head["geometry"]) > CORE_MM, fields.get("net", fields["informed"])[0]
-    cells = lambda local, mask: [f"{error(local, head, mask):.1f} / {error(local, head, mask & core):.1f}", f"{float(mask.sum() / head['mask'].sum()):.3f}", f"{error(ours, head, mask):.1f}"]
-    return [f"| {key} | {name} | {' | '.join(cells(*found))} |" for name, found in fields.items()]
+def local_cells(head: dict, fields: dict) -> dict[str, str]:
+    """Whole mask / core of the methods that keep the mask; of the others the error in theirs, the share of the mask, and the error of ours there. Defaults in brackets."""
+    core, ours = depth_mm(head["mask"], head["geometry"]) > CORE_MM, next(iter(fields.values()))[0]
+    cells = {}
+    for name, (local, mask, *_) in fields.items():
+        share = float(mask.sum() / head["mask"].sum())
+        text = f"{error(local, head, mask):.1f} / {error(local, head, mask & core):.1f}" if share > 0.999 else f"{error(local, head, mask):.1f} in {100 * share:.0f} %: {error(ours, head, mask):.1f}"
+        base = name.removesuffix(", tuned")
+        cells[base] = text if base == name else f"{text} ({error(fields[base][0], head, fields[base][1]):.1f})"
+    return cells
 
 
-def rim_rows(key: str, head: dict, fields: dict) -> list[str]:
-    """A row a method; where it has lost part of a band, of what is left."""
+def rim(head: dict, fields: dict) -> dict[str, np.ndarray]:
+    """Rms error in ppb by depth of each method at its defaults; NaN where it has lost the band."""
     depth = depth_mm(head["mask"], head["geometry"])
     bands = [head["mask"] & (depth > low) & (depth <= high) for low, high in zip(BANDS_MM, BANDS_MM[1:])]
-    rms = lambda local, voxels: f"{1e3 * float((local - head['local'])[voxels].square().mean() ** 0.5):.2f}" if voxels.any() else "lost"
-    return [f"| {key} | {name} | {' | '.join(rms(local, band & mask) for band in bands)} |" for name, (local, mask) in fields.items() if ", tuned" not in name]
+    rms = lambda local, voxels: 1e3 * float((local - head["local"])[voxels].square().mean() ** 0.5)
+    return {name: np.array([rms(found[0], band & found[1]) for band in bands]) for name, found in fields.items() if ", tuned" not in name}
 
 
 def inverted(head: dict, local: torch.Tensor, method: str) -> torch.Tensor:
@@ -117,20 +124,24 @@ def inverted(head: dict, local: torch.Tensor, method: str) -> torch.Tensor:
     return INVERSIONS[method](local, head["mask"], head["geometry"], weight, sigma, head["magnitude"], **options).chi
 
 
-def chi_rows(key: str, head: dict, fields: dict, folder: Path, weights: Path | None) -> list[str]:
-    """A row a chain, and the network in one step."""
+def chi_cells(head: dict, fields: dict, folder: Path, weights: Path | None, after: list[str]) -> dict[str, str]:
+    """NRMSE / XSIM / HFEN of each chain, and of the network in one step."""
     maps = {}
     for name in (name for name in CHAINS if name in fields):
         stem = name.replace(", ", "_") if name != "net" else f"net_{weights.stem}"
-        for method in AFTER:
+        for method in after:
             maps[f"{name} → {method}"] = kept(folder / f"chi_{stem}_{method}.pt", lambda: (inverted(head, fields[name][0], method),))[0]
-    single = lambda network: (total_result(total_fit(*known(head), head["magnitude"]), network).chi,)
-    maps["one step, untrained"] = kept(folder / "chi_one.pt", lambda: single(None))[0]
     if weights:
-        maps["one step"] = kept(folder / f"chi_one_{weights.stem}.pt", lambda: single(loaded(weights, CPU)[0]))[0]
+        maps["one step"] = fields["net"][2]
     truth, mask = head["chi"].numpy(), head["mask"].numpy()
-    score = lambda chi: f"{nrmse(chi, truth, mask):.1f} | {xsim(chi, truth, mask):.3f} | {hfen(chi, truth, mask):.1f}"
-    return [f"| {key} | {name} | {score(chi.numpy())} |" for name, chi in maps.items()]
+    return {name: f"{nrmse(chi.numpy(), truth, mask):.1f} / {xsim(chi.numpy(), truth, mask):.3f} / {hfen(chi.numpy(), truth, mask):.1f}" for name, chi in maps.items()}
+
+
+def table(rows: dict[str, dict[str, str]]) -> str:
+    """Markdown of cells by row and column."""
+    names = list(next(iter(rows.values())))
+    lines = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    return "\n".join(lines + [f"| {key} | {' | '.join(cells[name] for name in names)} |" for key, cells in rows.items()])
 
 
 def main() -> None:
@@ -140,21 +151,22 @@ def main() -> None:
     parser.add_argument("--geometries", nargs="+", choices=GEOMETRIES, default=list(GEOMETRIES))
     parser.add_argument("--heads", nargs="+", type=int, choices=HELD_OUT, default=list(HELD_OUT))
     parser.add_argument("--weights", type=Path, help="of the network; without it the tables are those of the methods without one")
-    parser.add_argument("--chains", action="store_true", help="χ of the chains, too")
+    parser.add_argument("--after", nargs="*", choices=INVERSIONS, default=[], help="inversions after the background removals, for the table of χ")
     parser.add_argument("--kept", type=Path, default=Path(tempfile.gettempdir()) / "chiflow_total", help="folder for maps that are done")
     options = parser.parse_args()
-    rows = {"local": [], "rim": [], "chi": []}
-    for key, geometry, number in ((f"{g}, head {n}", g, n) for g in options.geometries for n in options.heads):
-        folder = options.kept / key.replace(" ", "_")
-        head = scan(geometry, number, options.labels)
-        fields = local_fields(head, folder, options.weights)
-        rows["local"] += local_rows(key, head, fields)
-        rows["rim"] += rim_rows(key, head, fields)
-        rows["chi"] += chi_rows(key, head, fields, folder, options.weights) if options.chains else []
-    heads = {"local": "| head | method | local field: whole mask / core, % | mask kept | ours in that mask, % |",
-             "rim": "| head | method, error in ppb | " + " | ".join(f"{low}–{high} mm" for low, high in zip(BANDS_MM, BANDS_MM[1:])) + " |",
-             "chi": "| head | χ of | NRMSE, % | XSIM | HFEN, % |"}
-    print("\n\n".join("\n".join([heads[name], "|---" * (heads[name].count("|") - 1) + "|", *lines]) for name, lines in rows.items() if lines))
+    local, chi, rims = {}, {}, {}
+    for geometry in options.geometries:
+        found = []
+        for number in options.heads:
+            key = f"{geometry}, head {number}"
+            folder, head = options.kept / key.replace(" ", "_"), scan(geometry, number, options.labels)
+            fields = local_fields(head, folder, options.weights)
+            local[key], chi[key] = local_cells(head, fields), chi_cells(head, fields, folder, options.weights, options.after)
+            found.append(rim(head, fields))
+        mean = {name: np.mean([one[name] for one in found], axis=0) for name in found[0]}
+        bands = [f"{low}–{high} mm" for low, high in zip(BANDS_MM, BANDS_MM[1:])]
+        rims |= {f"{geometry}, `{name}`": {band: "lost" if np.isnan(v) else f"{v:.2f}" for band, v in zip(bands, values)} for name, values in mean.items()}
+    print("\n\n".join(table(rows) for rows in (local, rims, chi) if any(rows.values())))
 
 
 if __name__ == "__main__":

@@ -266,6 +266,7 @@ def test_untrained_weights_give_the_start_and_a_scan_unlike_the_training_does_wi
         assert torch.equal(found.chi, expected.chi) and torch.equal(found.background, expected.background) and torch.equal(local.field, expected.local)
         for result in (found, local):
             assert ("Fallback" in result.parameters) == fell == bool(result.warnings) and {check.verdict for check in result.checks} == ({"warn"} if fell else set())
+        assert local.parameters["HalfWidthsPpm"] == pytest.approx([fit.coarse.rms_ppm, fit.coarse.rms_ppm / 2], rel=0.01)  # three digits
         depth = depth_mm(mask, AXIAL)
         assert torch.allclose(found.uncertainty[mask], ((3 - depth / 5).clamp(min=1) * fit.coarse.rms_ppm / 1.645)[mask], rtol=1e-5) and not found.uncertainty[~mask].any()
 

@@ -2,7 +2,8 @@
 
     local = f − D χ_out
 
-differs from the total field by the field of sources outside and on the surface of the mask, whatever the network says.
+differs from the total field by the field of sources outside and on the surface of the mask, whatever the network says. HalfWidthsPpm in its parameters is what
+90 % of the errors on held-out heads stayed below, at each DepthMm below the mask's surface, in units of the local field's root mean square, here in ppm.
 """
 
 from pathlib import Path
@@ -23,4 +24,6 @@ def net(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: tor
     Raises ChiflowError for weights that are refused.
     """
     found = by_network(field, mask, geometry, weight, sigma_ppm, magnitude, weights, guard)
-    return LocalField(found.result.local, mask, found.parameters, found.checks, found.warnings)
+    widths = found.card["HalfWidths"]
+    doubt = {"DepthMm": widths["DepthMm"], "HalfWidthsPpm": [float(f"{width * found.rms_ppm:.3g}") for width in widths["OfLocal"]]}
+    return LocalField(found.result.local, mask, found.parameters | doubt, found.checks, found.warnings)
