@@ -28,7 +28,7 @@ CALLS = {
     "fieldmap": "--phase unwrapped.nii --magnitude magnitude.nii --acquisition a.json --out field.nii --noise noise.nii --quality quality.nii",
     "mask": "--magnitude magnitude.nii --quality quality.nii --acquisition a.json --out mask.nii --out-brain brain.nii --method surface",
     "gate": "--phase unwrapped.nii --magnitude magnitude.nii --field field.nii --quality quality.nii --brain brain.nii --acquisition a.json --out gate.json",
-    "background": "--field field.nii --mask mask.nii --acquisition a.json --noise noise.nii --field-unit hz --out local.nii --out-mask eroded.nii",
+    "background": "--field field.nii --mask mask.nii --acquisition a.json --noise noise.nii --field-unit hz --magnitude magnitude.nii --out local.nii --out-mask eroded.nii",
     "invert": "--field local.nii --mask eroded.nii --acquisition a.json --noise noise.nii --noise-unit hz --magnitude magnitude.nii --out chi.nii --residual residual.nii --ratio ratio.nii",
     "relax": "--magnitude magnitude.nii --mask mask.nii --acquisition a.json --out r2star.nii --s0 s0.nii --t2star t2star.nii",
     "swi": "--phase unwrapped.nii --magnitude magnitude.nii --mask mask.nii --acquisition a.json --out swi.nii --mip minip.nii "
@@ -131,6 +131,18 @@ def test_a_learned_unwrapping_says_how_like_its_training_the_scan_is_and_the_pag
     assert [check.name for check in record.checks] == ["Echoes", "LastToFirst", "AskedShare", "PhaseNoiseRad"]
     assert {check.name: check.value for check in record.checks}.items() <= record.figures.items() and record.warnings == told(record.checks)
     assert [(line.stage, line.name) for line in lines_of({"unwrap": record}, [])] == [("unwrap", check.name) for check in record.checks]
+
+
+def test_the_network_of_the_total_field_gives_a_local_field_and_a_map_and_names_its_weights(folder):
+    total = ("--field", "field.nii", "--field-unit", "hz", "--mask", "mask.nii")
+    assert call("background", folder, "--method", "net", "--out", "by_net.nii", "--out-mask", "kept.nii").returncode == 0
+    assert call("invert", folder, "--method", "net-total", *total, "--out", "single.nii", "--uncertainty", "doubt.nii", "--residual", "r.nii", "--ratio", "q.nii").returncode == 0
+    inside = load(folder / "mask.nii").data > 0
+    assert np.isfinite(load(folder / "by_net.nii").data).all() and (load(folder / "doubt.nii").data[inside] > 0).all() and load(folder / "single.nii").data[inside].std() > 0
+    for name, known in (("by_net", "HalfWidthsPpm"), ("single", "Reference")):
+        record = Record.read(folder / f"{name}.json")
+        assert record.parameters["Weights"] == "total.safetensors" and known in record.parameters and {"LocalRmsPpm", "RelativeNoise"} <= {check.name for check in record.checks}
+        assert {"total.safetensors", "total.json"} <= set(record.inputs)
 
 
 def test_units_of_the_field_are_honoured(folder):

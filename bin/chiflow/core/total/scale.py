@@ -24,7 +24,8 @@ MEMBERS = (((), 1.0), ((0, 1, 2), -1.0), ((0,), 1.0), ((1, 2), -1.0))  # axes th
 
 @dataclass(frozen=True)
 class TotalFit:
-    """The fit of a scan: first (χ₀) and fine (χ₁) on its voxels, coarse where the network starts; mask (X, Y, Z) bool and the factors between them."""
+    """The fit of a scan: first (χ₀) and fine (χ₁) on its voxels, coarse where the network starts; mask (X, Y, Z) bool, the factors between them,
+    and the middle of the grid, where the volume lies."""
 
     first: TotalStart
     fine: TotalStart
