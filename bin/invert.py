@@ -33,7 +33,7 @@ def main(
     noise: NoiseFile = None,
     field_unit: FieldUnit = "ppm",
     noise_unit: Annotated[str, typer.Option(help="Unit of the noise map, when it is not that of the field: ppm or hz.")] = "",
-    magnitude: Annotated[Path | None, typer.Option(help="4D magnitude, one echo after the other: edges for fansi, gtv, net and medi, fluid for --reference csf.")] = None,
+    magnitude: Annotated[Path | None, typer.Option(help="4D magnitude, one echo after the other: edges for fansi, gtv, net, medi and net-total, fluid for --reference csf.")] = None,
     residual: Annotated[Path | None, typer.Option(help="Output: what χ leaves unexplained, D χ − field, in ppm.")] = None,
     ratio: Annotated[Path | None, typer.Option(help="Output: the residual over the noise of the field in each voxel.")] = None,
     uncertainty: Annotated[Path | None, typer.Option(help="Output of net and net-total: standard deviation of χ in ppm; χ ± 1.645 of it is a 90 % interval.")] = None,

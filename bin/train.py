@@ -25,7 +25,7 @@ def main(
     folder: Annotated[Path, typer.Option(help="Folder that keeps samples (100 MB for each shard), checkpoint and curve; its training goes on.")],
     labels: Annotated[Path | None, typer.Option(help="Folder of whole-head label maps at 1 mm, FreeSurfer's numbers; without it: random shapes alone.")] = None,
     held_out: Annotated[str, typer.Option(help="Ends of names of label maps, or patterns, to validate on, e.g. '17 18'; default: the last fifth.")] = "",
-    out: Annotated[Path, typer.Option(help="Folder for inversion.safetensors and its card.", show_default="weights")] = WEIGHTS,
+    out: Annotated[Path, typer.Option(help="Folder for the weights and their card.", show_default="weights")] = WEIGHTS,
     curve: Annotated[Path | None, typer.Option(help="Folder for curve.csv and curve.png; default: --folder.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Number of steps; default: that of the network.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = Config.seed,

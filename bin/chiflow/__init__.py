@@ -4,4 +4,4 @@ import os
 
 __version__ = "0.1.0"
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait by spinning take a busy machine ten times as long
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # a thread that waits spins that often, then sleeps: by default it spins on, and on a busy machine everything waits for it
