@@ -14,11 +14,12 @@ from chiflow.invert import INVERSIONS, TOTAL_FIELD_INVERSIONS
 from chiflow.invert.gtv import gtv
 from chiflow.invert.judge import judged
 from chiflow.invert.net import WEIGHTS, net
+from chiflow.invert.net_total import WEIGHTS as TOTAL_WEIGHTS
 from chiflow.invert.net_total import net_total
 from chiflow.invert.reference import REFERENCES, given_region, named_region, unlabelled
 from chiflow.core.variation.remainder import with_remainder
 
-LEARNED = {net: "inversion.safetensors", net_total: "total.safetensors"}
+LEARNED = {net: WEIGHTS.name, net_total: TOTAL_WEIGHTS.name}
 METHODS_HELP = f"One of: {', '.join(INVERSIONS)}; of the total field, without background removal: {', '.join(TOTAL_FIELD_INVERSIONS)}."
 REMAINDER_HELP = "The local field is that of a background removal: doubt it near the mask's surface. --no-remainder for an exact field."
 WEIGHTS_HELP = "Weights of net or net-total, .safetensors with its card .json beside it, or the folder that holds them."

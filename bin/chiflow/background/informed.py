@@ -3,7 +3,7 @@
     local = f − D χ_out
 
 A fit that knows only how large χ is takes away what of the local field looks harmonic near the rim. Told of χ, it keeps most of that, and of the mask's
-surface it gives to the outside what lies there: partial bone and air. What is left in the local field is the field of sources outside, whatever it was told.
+surface it gives to the outside what lies there: partial bone and air. What is taken off is the field of sources outside and on the surface, whatever it was told.
 
 References: Liu 2011 (10.1002/nbm.1670) and Liu 2017 (10.1002/mrm.26331) for the sources, Chen 2007 (10.1145/1276377.1276506) for what a guide explains.
 """

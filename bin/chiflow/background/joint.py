@@ -28,7 +28,7 @@ def joint(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: t
     """Local field in ppm in the whole mask; voxels of weight 0 get the field of the sources that their neighbours found.
 
     field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. weight : (X, Y, Z) reliability. inside : deviation of χ in the mask over that outside.
-    ridge : λ. iterations : at most. tolerance : of the normal residual, relative. sigma_ppm and magnitude are not used: the result hardly depends on λ.
+    ridge : λ. iterations : at most. tolerance : of the normal residual, relative. magnitude is not used, nor is sigma_ppm: the result hardly depends on λ.
     """
     fit = SourceFit(field, mask, geometry, weight)
     chi, record = fit.solve(torch.where(fit.inside, inside, fit.outside), ridge, iterations, tolerance, "Joint sources")

@@ -24,6 +24,6 @@ def net(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: tor
     Raises ChiflowError for weights that are refused.
     """
     found = by_network(field, mask, geometry, weight, sigma_ppm, magnitude, weights, guard)
-    widths = found.card["HalfWidths"]
-    doubt = {"DepthMm": widths["DepthMm"], "HalfWidthsPpm": [float(f"{width * found.rms_ppm:.3g}") for width in widths["OfLocal"]]}
+    depths, widths = found.half_widths("OfLocal")
+    doubt = {"DepthMm": depths, "HalfWidthsPpm": [float(f"{width:.3g}") for width in widths]}
     return LocalField(found.result.local, mask, found.parameters | doubt, found.checks, found.warnings)

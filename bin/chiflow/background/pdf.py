@@ -24,7 +24,7 @@ def pdf(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: tor
     """Local field in ppm in the mask, less the voxels of weight 0: nothing is known of the local field there.
 
     field : (X, Y, Z) ppm. mask : (X, Y, Z) bool. weight : (X, Y, Z) reliability. ridge : λ. iterations : at most.
-    tolerance : of the normal residual, relative. sigma_ppm and magnitude are not used: the local field is stronger than the noise.
+    tolerance : of the normal residual, relative. magnitude is not used, nor is sigma_ppm: the local field is stronger than the noise.
     """
     fit = SourceFit(field, mask, geometry, weight)
     sources, record = fit.solve(fit.outside, ridge, iterations, tolerance, "PDF")

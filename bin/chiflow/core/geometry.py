@@ -30,6 +30,11 @@ class Geometry:
         object.__setattr__(self, "voxel_size", tuple(float(v) for v in self.voxel_size[:3]))
         object.__setattr__(self, "b0", tuple(float(x) / length for x in self.b0))
 
+    def turned(self, order: tuple[int, ...], flips: tuple[int, ...]) -> "Geometry":
+        """The same grid with its axes in another order, and then some of them flipped."""
+        shape, size, b0 = (tuple(values[a] for a in order) for values in (self.shape, self.voxel_size, self.b0))
+        return Geometry(shape, size, tuple(-b if axis in flips else b for axis, b in enumerate(b0)))
+
 
 def geometry_of(affine: np.ndarray, shape: tuple[int, ...], b0: tuple[float, ...] | None = None) -> Geometry:
     """Geometry of a volume with a 4×4 voxel-to-scanner affine (mm); b0 (voxel axes) overrides what the affine says.

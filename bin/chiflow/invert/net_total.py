@@ -26,7 +26,6 @@ def net_total(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weigh
     Raises ChiflowError for weights that are refused.
     """
     found = by_network(field, mask, geometry, weight, sigma_ppm, magnitude, weights, guard)
-    widths = found.card["HalfWidths"]
-    half = np.interp(depth_mm(mask, geometry).cpu().numpy(), widths["DepthMm"], widths["OfChi"]) * found.rms_ppm
+    half = np.interp(depth_mm(mask, geometry).cpu().numpy(), *found.half_widths("OfChi"))
     uncertainty = torch.from_numpy(half.astype(np.float32)).to(field.device) * mask / QUANTILE_OF_NORMAL
     return Susceptibility(found.result.chi, found.parameters, found.result.background, uncertainty, found.warnings, found.checks)

@@ -47,8 +47,6 @@ def prepared(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight
 def turned(start: Prepared, flips: tuple[int, ...] = (), sign: float = 1.0, order: tuple[int, int, int] = (0, 1, 2), contrast: float = 1.0) -> Prepared:
     """The same scan with its axes in another order, then some of them flipped, and the sign of field and χ, and of the guide, changed."""
     move = lambda volume: volume.permute(order).flip(flips)
-    shape, size, b0 = ([values[a] for a in order] for values in (start.geometry.shape, start.geometry.voxel_size, start.geometry.b0))
-    b0 = [-b if axis in flips else b for axis, b in enumerate(b0)]
     kept = {name: move(getattr(start, name)) for name in ("mask", "weight")}
     signed = {name: sign * move(getattr(start, name)) for name in ("field", "ridge", "start", "explained", "harmonic")}
-    return replace(start, geometry=Geometry(tuple(shape), tuple(size), tuple(b0)), guide=contrast * move(start.guide), **kept, **signed)
+    return replace(start, geometry=start.geometry.turned(order, flips), guide=contrast * move(start.guide), **kept, **signed)

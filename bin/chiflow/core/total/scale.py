@@ -84,11 +84,9 @@ def averaged(network: TotalNet, start: TotalStart) -> torch.Tensor:
 def turned(start: TotalStart, order: tuple[int, ...] = (0, 1, 2), flips: tuple[int, ...] = (), sign: float = 1.0, contrast: float = 1.0) -> TotalStart:
     """The same scan with its axes in another order, then some of them flipped, and the sign of field and χ, and of the guide, changed."""
     move = lambda volume: volume.permute(order).flip(flips)
-    shape, size, b0 = ([values[a] for a in order] for values in (start.geometry.shape, start.geometry.voxel_size, start.geometry.b0))
-    b0 = [-b if axis in flips else b for axis, b in enumerate(b0)]
     kept = {name: move(getattr(start, name)) for name in ("mask", "weight", "outer", "deviation", "depth")}
     signed = {name: sign * move(getattr(start, name)) for name in ("field", "sources", "prior")}
-    return replace(start, geometry=Geometry(tuple(shape), tuple(size), tuple(b0)), guide=contrast * move(start.guide), **kept, **signed)
+    return replace(start, geometry=start.geometry.turned(order, flips), guide=contrast * move(start.guide), **kept, **signed)
 
 
 def factors_for(geometry: Geometry) -> tuple[int, ...]:

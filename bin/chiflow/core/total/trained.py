@@ -31,6 +31,11 @@ class Found:
     rms_ppm: float
     card: dict
 
+    def half_widths(self, of: str) -> tuple[list[float], list[float]]:
+        """Depths in mm below the mask's surface, and what 90 % of the errors on held-out heads stayed below there, in ppm; of : OfChi or OfLocal."""
+        known = self.card["HalfWidths"]
+        return known["DepthMm"], [width * self.rms_ppm for width in known[of]]
+
 
 def by_network(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: torch.Tensor | None, sigma_ppm: float, magnitude: torch.Tensor | None,
                weights: Path, guard: bool) -> Found:
