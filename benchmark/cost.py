@@ -25,7 +25,7 @@ from chiflow.background import BACKGROUND_METHODS
 from chiflow.core.geometry import Geometry
 from chiflow.invert import INVERSIONS, TOTAL_FIELD_INVERSIONS
 
-METHODS = ("informed", "joint", "vsharp", "pdf", "resharp", "tkd", "tv", "rts", "hdqsm", "medi", "fansi")
+METHODS = ("informed", "joint", "vsharp", "pdf", "resharp", "tkd", "tv", "hdqsm", "medi", "fansi")
 TRANSFORMS = ("fft", "ifft", "rfft", "irfft", "rfftn", "irfftn")
 
 

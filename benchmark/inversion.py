@@ -29,8 +29,8 @@ from chiflow.phantom.tissues import TISSUES
 
 HEADS = ("1 mm", "1.2 mm, 45°", "0.8×0.8×2 mm, 25°", "2 mm")
 NOISES = (0.0005, 0.001, 0.005, 0.01)
-PARAMETERS = {"gtv": "lambda_ppm", "tv": "lambda_ppm", "hdqsm": "lambda_ppm", "medi": "lambda_ppm", "fansi": "lambda_ppm", "tfi": "lambda_ppm", "rts": "mu_ppm", "tkd": "threshold",
-              "l2": "lambda_", "ndi": "ridge"}
+PARAMETERS = {"gtv": "lambda_ppm", "tv": "lambda_ppm", "hdqsm": "lambda_ppm", "medi": "lambda_ppm", "fansi": "lambda_ppm", "tfi": "lambda_ppm", "tkd": "threshold",
+              "l2": "lambda_"}
 ALL = INVERSIONS | TOTAL_FIELD_INVERSIONS
 FACTORS = (0.25, 0.5, 2.0, 4.0)
 DEEP_GREY = ("caudate", "putamen", "pallidum", "thalamus", "red_nucleus", "substantia_nigra", "dentate")

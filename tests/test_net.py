@@ -1,7 +1,6 @@
 """The learned inversion: its parts against naive ones, its symmetries, its guard and its uncertainty."""
 
 import shutil
-from dataclasses import replace
 
 import pytest
 import torch
@@ -13,14 +12,13 @@ from chiflow.core.contracts import worst
 from chiflow.core.errors import ChiflowError
 from chiflow.core.geometry import Geometry
 from chiflow.core.ranges import FARTHEST
-from chiflow.invert import unrolled
-from chiflow.core.variation.guided import guided
+from chiflow.invert.corrector import LEAST_DOUBT, Corrector
 from chiflow.invert.guard import checks, figures_before
+from chiflow.invert.ictv import ictv
 from chiflow.invert.net import WEIGHTS, ensemble, loaded, net
-from chiflow.invert.prepared import prepared, turned
-from chiflow.invert.unrolled import Unrolled
+from chiflow.invert.start import NAMES, started, turned
 
-RANGES = {"MeanVoxelMm": [0.5, 2.8], "FieldRmsPpm": [0.002, 0.1], "RelativeNoise": [0.01, 1.0]}
+RANGES = {"MeanVoxelMm": [0.5, 2.8], "FieldRmsPpm": [0.002, 0.1], "MisfitShare": [0.01, 1.0]}
 
 
 def random(*shape):
@@ -29,7 +27,7 @@ def random(*shape):
 
 def start_of(geometry, noise=0.002, magnitude=None):
     _, field, mask = brain(geometry, noise)
-    return prepared(field, mask, geometry, mask.float(), noise, magnitude)
+    return started(field, mask, geometry, mask.float(), noise, magnitude)
 
 
 def test_shuffling_is_undone():
@@ -51,36 +49,29 @@ def test_convolution_of_slices_is_the_3d_one(part, monkeypatch):
 
 @pytest.mark.parametrize("shape", [(11, 12, 13), (16, 8, 20)])
 def test_a_correction_has_the_size_of_its_input_and_starts_at_zero(shape):
-    correction = Correction(unrolled.INPUTS, (4, 6), 1)
-    assert torch.equal(correction(random(unrolled.INPUTS, *shape)), torch.zeros(shape))
+    correction = Correction(5, (4, 6), 1)
+    assert torch.equal(correction(random(5, *shape)), torch.zeros(shape))
+
+
+def test_an_untrained_network_changes_nothing_and_has_a_doubt_in_the_mask_alone():
+    start = start_of(OBLIQUE)
+    found = Corrector((4, 6, 8))(start)
+    assert torch.equal(found.chi, start.volume("chi") * start.mask)
+    assert (found.u[start.mask > 0] >= LEAST_DOUBT).all() and not found.u[start.mask == 0].any()
 
 
 @pytest.mark.parametrize(("flips", "sign", "order"), [((0, 1, 2), -1.0, (0, 1, 2)), ((1,), 1.0, (2, 0, 1))])
 def test_the_start_turns_with_the_scan(flips, sign, order):
     _, field, mask = brain(OBLIQUE, 0.002)
     magnitude = 1 + mask * field.abs() / field.abs().max()
-    start = prepared(field, mask, OBLIQUE, mask.float(), 0.002, magnitude)
+    start = started(field, mask, OBLIQUE, mask.float(), 0.002, magnitude)
     one = turned(start, flips, sign, order)
     move = lambda volume: volume.permute(order).flip(flips).contiguous()
-    other = prepared(sign * move(field), move(mask), one.geometry, move(mask.float()), 0.002, move(magnitude))
-    assert (one.start - other.start).norm() < 1e-3 * other.start.norm()  # float32 through some 70 conjugate gradient steps
-    assert one.sigma == pytest.approx(other.sigma, rel=1e-4)
-
-
-def test_data_steps_explain_the_field_with_sources_outside_the_mask():
-    """A field that is harmonic in the mask goes to the sources outside, once they may be strong."""
-    x, y, z = torch.meshgrid(*[(torch.arange(n) - n // 2) / 13.0 for n in AXIAL.shape], indexing="ij")
-    _, _, mask = brain(AXIAL)
-    start = replace(start_of(AXIAL), field=0.1 * (x + y * z) * mask, closed=False)
-    network = Unrolled((4, 6), 2)
-    with torch.no_grad():
-        network.log_ridge.fill_(-6)
-        network.log_pull.fill_(4)
-        solution = network(start)
-        network.log_ridge.fill_(10)
-        without = network(start)
-    inside = start.mask > 0
-    assert solution.harmonic[inside].square().mean() > 100 * without.harmonic[inside].square().mean()
+    other = started(sign * move(field), move(mask), one.geometry, move(mask.float()), 0.002, move(magnitude))
+    for name in NAMES:
+        # the field of view is padded behind the volume, so its flip has other neighbours across the border: 0.3 % measured
+        assert (one.volume(name) - other.volume(name)).norm() < 0.005 * other.volume(name).norm(), name
+    assert one.misfit_share == pytest.approx(other.misfit_share, rel=0.005)
 
 
 @pytest.mark.parametrize("factor", [0.25, 4.0, 10.0])
@@ -103,17 +94,17 @@ def test_uncertainty_is_positive_in_the_mask_and_grows_with_noise():
 
 def test_the_guard_lets_pass_what_is_in_range():
     start = start_of(AXIAL)
-    assert worst(checks(figures_before(start, 0.002), RANGES)) == "pass"
+    assert worst(checks(figures_before(start), RANGES)) == "pass"
 
 
 @pytest.mark.parametrize(("change", "verdict", "words"), [
     ({"MeanVoxelMm": 3.0}, "warn", "MeanVoxelMm 3 is above 2.8: outside the range"), ({"FieldRmsPpm": 2.0}, "fail", "FieldRmsPpm 2 is above 0.15"),
-    ({"RelativeNoise": 0.001}, "fail", "RelativeNoise 0.001 is below 0.00667"), ({"ZeroShare": 0.3}, "fail", "is it in the right place?")])
+    ({"MisfitShare": 0.001}, "fail", "MisfitShare 0.001 is below 0.00667"), ({"ZeroShare": 0.3}, "fail", "is it in the right place?")])
 def test_the_guard_names_what_is_unlike_the_training(change, verdict, words):
-    found = checks(figures_before(start_of(AXIAL), 0.002) | change, RANGES)
+    found = checks(figures_before(start_of(AXIAL)) | change, RANGES)
     assert worst(found) == verdict and words in " ".join(check.told for check in found if check.verdict != "pass")
-    far = {key: FARTHEST * 1.01 * high for key, (_, high) in RANGES.items()}
-    assert [check.verdict for check in checks(far, RANGES)] == ["fail"] * len(RANGES)
+    far = {key: FARTHEST * 1.01 * high for key, (_, high) in RANGES.items()} | {"ZeroShare": 1.0}
+    assert [check.verdict for check in checks(far, RANGES)] == ["fail"] * (len(RANGES) + 1)
 
 
 @pytest.mark.parametrize("spoil", ["hz", "coarse", "misplaced"])
@@ -123,14 +114,14 @@ def test_another_method_takes_over_where_the_network_was_not_trained(spoil):
     field = 123.0 * field if spoil == "hz" else field
     mask = torch.roll(mask, 8, 0) if spoil == "misplaced" else mask
     found = net(field * mask, mask, geometry, mask.float(), 0.002)
-    assert found.parameters["Fallback"] == "fansi" and found.uncertainty is None and worst(found.checks) == "warn"
-    assert "FANSI takes over" in found.warnings[0]
+    assert found.parameters["Fallback"] == "ictv" and found.uncertainty is None and worst(found.checks) == "warn"
+    assert "ictv alone is" in found.warnings[0]
 
 
-def test_what_the_network_began_from_is_guided_tv_of_the_same_field():
+def test_what_the_network_began_from_is_the_iterative_map_of_the_same_field():
     _, field, mask = brain(AXIAL, 0.002)
-    found = net(field, mask, AXIAL, mask.float(), 0.002)
-    began = guided(field, mask, AXIAL, mask.float(), 0.002, None).chi
+    found = net(field, mask, AXIAL, mask.float(), 0.002, guard=False)
+    began = ictv(field, mask, AXIAL, mask.float(), 0.002).chi
     assert torch.allclose(found.start, began, atol=1e-6 * float(began.abs().max())) and not torch.equal(found.start, found.chi)  # float32
 
 

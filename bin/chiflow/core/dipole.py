@@ -54,9 +54,9 @@ def _plane(x: torch.Tensor, y: torch.Tensor, z: torch.Tensor, a: float = 1.0, b:
 class DipoleOperator:
     """field = D̄ χ on a padded grid; both (X, Y, Z) float32 in ppm. D̄ is real and even, so it is its own adjoint."""
 
-    def __init__(self, geometry: Geometry, padding: float = PADDING, device=None):
+    def __init__(self, geometry: Geometry, padding: float = PADDING, device=None, margin_mm: float = 0.0):
         self.geometry = geometry
-        self.padded = padded_shape(geometry.shape, padding)
+        self.padded = padded_shape(geometry.shape, padding, tuple(int(-(-margin_mm // v)) for v in geometry.voxel_size))
         self.kernel = dipole_kernel(geometry, self.padded, device)
 
     def forward(self, chi: torch.Tensor) -> torch.Tensor:

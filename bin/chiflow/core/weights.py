@@ -40,11 +40,11 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
 
 @lru_cache(maxsize=4)
 def load_network(kind: type["torch.nn.Module"], path: Path, device: "torch.device") -> tuple["torch.nn.Module", dict]:
-    """The network of a weights file, of a kind that is made of channels and iterations, ready to be used on a device; and its card."""
+    """The network of a weights file, of a kind that is made of channels and, where it has them, iterations, ready to be used on a device; and its card."""
     import torch
 
     tensors, card = load_weights(path)
     form = card["Architecture"]
-    network = kind(tuple(form["Channels"]), form["Iterations"])
+    network = kind(tuple(form["Channels"]), *(form[key] for key in ("Iterations",) if key in form))
     network.load_state_dict(tensors)
     return network.to(device, memory_format=torch.channels_last).eval(), card

@@ -8,15 +8,14 @@ image whose edges may guide, in any unit, or None. What a method does not use it
 from chiflow.invert.fansi import fansi
 from chiflow.invert.gtv import gtv
 from chiflow.invert.hdqsm import hdqsm
+from chiflow.invert.ictv import ictv
 from chiflow.invert.l2 import l2
 from chiflow.invert.medi import medi
-from chiflow.invert.ndi import ndi
 from chiflow.invert.net import net
 from chiflow.invert.net_total import net_total
-from chiflow.invert.rts import rts
 from chiflow.invert.tfi import tfi
 from chiflow.invert.tkd import tkd
 from chiflow.invert.tv import tv
 
-INVERSIONS = {"fansi": fansi, "gtv": gtv, "net": net, "tv": tv, "medi": medi, "hdqsm": hdqsm, "rts": rts, "ndi": ndi, "l2": l2, "tkd": tkd}
+INVERSIONS = {"net": net, "ictv": ictv, "gtv": gtv, "fansi": fansi, "tv": tv, "medi": medi, "hdqsm": hdqsm, "l2": l2, "tkd": tkd}
 TOTAL_FIELD_INVERSIONS = {"net-total": net_total, "tfi": tfi}  # of the total field: χ and the background in one step

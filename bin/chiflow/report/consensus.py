@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from chiflow.core.contracts import Acquisition, Record
 
 SHARP_OR_PDF = ("vsharp", "resharp", "ismv", "pdf")
-SPARSE = ("fansi", "gtv", "tv", "medi", "rts", "hdqsm", "tfi")
+SPARSE = ("ictv", "fansi", "gtv", "tv", "medi", "hdqsm", "tfi")
 LARGEST_VOXEL_MM = 1.05  # 1 mm, and what scanners round
 BESIDE = ", which is outside the recommendation; guided total variation, which it begins from, is beside it (desc-iterative_Chimap)"
 NAMES = {  # of methods, with their papers
@@ -29,12 +29,11 @@ NAMES = {  # of methods, with their papers
     "lbv": "LBV (10.1002/nbm.3064)",
     "fansi": "FANSI (10.1002/mrm.27073) with edges of the magnitude",
     "gtv": "total variation guided by the magnitude",
-    "net": "an unrolled network (10.1109/TMI.2018.2865356)",
+    "ictv": "total variation and texture, whitened by the model's error (10.1007/s002110050258)",
+    "net": "a network that corrects that of total variation and texture (10.1002/nbm.4292)",
     "tv": "total variation (10.1002/mrm.25029)",
     "medi": "MEDI (10.1016/j.neuroimage.2011.08.082)",
     "hdqsm": "HD-QSM (10.1002/mrm.29218)",
-    "rts": "RTS (10.1016/j.neuroimage.2017.11.018)",
-    "ndi": "NDI (10.1002/nbm.4271)",
     "l2": "closed-form L2 (10.1002/mrm.25029)",
     "tkd": "TKD (10.1002/mrm.22135)",
     "net-total": "a fit of sources inside and outside the mask to the total field, and a network",

@@ -17,7 +17,7 @@ from chiflow.core.geometry import Geometry
 from chiflow.simulate.anatomy import INDEX, KINDS, LabelHead
 from chiflow.simulate.brain import Appearance, brain_of
 from chiflow.simulate.fibres import anisotropic_field, drawn_fibres, pools_shift
-from chiflow.simulate.paint import add_lesions, from_head
+from chiflow.simulate.paint import add_lesions, from_head, from_shapes
 from chiflow.simulate.recipe import FREE_KINDS, TYPICAL_PPM, Recipe, drawn_b0, drawn_lesions, drawn_pose, log_uniform
 from chiflow.simulate.sample import Sample, harmonic_rest, moved, region, rms
 from chiflow.simulate.scanned import coarse, fine_field, scanned
@@ -25,7 +25,9 @@ from chiflow.simulate.texture import power_law, wave
 
 PART, PART_MM = (88, 104), (0.6, 1.5)
 WHOLE_MM = (1.7, 2.7)
+WHOLE_EXTENT_MM = (165.0, 200.0, 170.0)
 WHOLE_SHARE = 0.3
+SIGMA_PPM, ERRORS = (5e-4, 8e-3), (0.1, 0.9)
 NEAR_TYPICAL = {"white_matter": -0.022, "hyperintensity": -0.01, "brainstem": -0.012, "cerebral_cortex": 0.014, "cerebellar_cortex": 0.010, "csf": 0.012,
                 "ventricle": 0.012}  # means of tissues that carry texture and profiles beside; the other kinds as in KINDS
 
@@ -60,31 +62,39 @@ def typical_ppm() -> np.ndarray:
 
 
 def drawn_real(rng: np.random.Generator, heads: int) -> RealRecipe:
-    """A recipe for one of `heads` label maps: a whole head of coarse voxels, or a part of one."""
-    whole = rng.random() < WHOLE_SHARE
+    """A recipe for one of `heads` label maps, a whole head of coarse voxels or a part of one; for random shapes when there are none."""
+    whole = rng.random() < WHOLE_SHARE and heads > 0
+    shape, size = drawn_box(rng, whole)
+    pose = drawn_pose(rng, shape, size)
+    pose |= {"centre": "whole", "turn_deg": tuple(turn / 6 for turn in pose["turn_deg"])} if whole else {}
+    unused = {} if heads else {name: (0.0,) * FREE_KINDS for name in ("texture_ppm", "brightness")}  # of a plain sample
+    anatomy = Recipe(int(rng.integers(2**31)), int(rng.integers(heads)) if heads else None, shape, size, drawn_b0(rng), **pose, **unused,
+                     chi_ppm=drawn_chi(rng, heads > 0), lesions=drawn_lesions(rng) if rng.random() < 0.25 else (), sigma_ppm=log_uniform(rng, *SIGMA_PPM),
+                     noise_spread=float(rng.uniform(0, 0.3)), told=log_uniform(rng, 0.5, 2), residue=log_uniform(rng, 0.02, 0.4) * (rng.random() < 0.7),
+                     mask_error=int(rng.choice([-1, 0, 1], p=[0.3, 0.6, 0.1])), cut=bool(not whole and rng.random() < 0.6),
+                     guide_noise=0.05 if rng.random() < 0.75 else None)
+    errors = log_uniform(rng, *ERRORS) * (rng.random() < 0.9)
+    return RealRecipe(anatomy, drawn_look(rng), log_uniform(rng, 5, 40), errors * float(rng.uniform(0.008, 0.024)), errors * float(rng.uniform(0, 0.018)),
+                      float(rng.uniform(0, 0.6)), errors * float(rng.uniform(0, 0.5)), errors * float(rng.uniform(0, 0.35)), float(rng.uniform(0.5, 1.5)))
+
+
+def drawn_box(rng: np.random.Generator, whole: bool) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Shape in voxels and voxel size in mm: isotropic or not; the longest axis of a part is any."""
     low, high = WHOLE_MM if whole else PART_MM
     size = np.full(3, log_uniform(rng, low, high))
     if rng.random() < 0.4:
         size *= np.exp(rng.uniform(-0.1, 0.1, 3))
         size[2] *= rng.uniform(1, 2.2 if not whole else 1.3)
     size = size[rng.permutation(3)] if not whole else size
-    extent = np.array((165.0, 200.0, 170.0))
+    extent = np.array(WHOLE_EXTENT_MM)
     shape = np.ceil(extent / size) if whole else np.minimum(rng.integers(*PART, 3), np.ceil(extent.max() / size))
-    shape, size = tuple(int(n) // 4 * 4 for n in shape), tuple(float(v) for v in size.round(3))
-    pose = drawn_pose(rng, shape, size)
-    pose |= {"centre": "whole", "turn_deg": tuple(turn / 6 for turn in pose["turn_deg"])} if whole else {}
-    anatomy = Recipe(int(rng.integers(2**31)), int(rng.integers(heads)), shape, size, drawn_b0(rng), **pose, chi_ppm=drawn_chi(rng),
-                     lesions=drawn_lesions(rng) if rng.random() < 0.25 else (), sigma_ppm=log_uniform(rng, 4e-4, 9e-3),
-                     noise_spread=float(rng.uniform(0, 0.3)), told=log_uniform(rng, 0.5, 2), residue=log_uniform(rng, 0.02, 0.4) * (rng.random() < 0.7),
-                     mask_error=int(rng.choice([-1, 0, 1], p=[0.3, 0.6, 0.1])), cut=bool(not whole and rng.random() < 0.6),
-                     guide_noise=0.05 if rng.random() < 0.75 else None)
-    errors = log_uniform(rng, 0.15, 1.3) * (rng.random() < 0.9)
-    return RealRecipe(anatomy, drawn_look(rng), log_uniform(rng, 5, 40), errors * float(rng.uniform(0.008, 0.024)), errors * float(rng.uniform(0, 0.018)),
-                      float(rng.uniform(0, 0.6)), errors * float(rng.uniform(0, 0.5)), errors * float(rng.uniform(0, 0.35)), float(rng.uniform(0.5, 1.5)))
+    return tuple(int(n) // 4 * 4 for n in shape), tuple(float(v) for v in size.round(3))
 
 
-def drawn_chi(rng: np.random.Generator) -> tuple[float, ...]:
-    """χ of each kind in ppm: near what is typical, in a tenth of all of any size and sign."""
+def drawn_chi(rng: np.random.Generator, known: bool) -> tuple[float, ...]:
+    """χ of each kind in ppm: near what is typical, in a tenth of all heads and for shapes (not known) of any size and sign."""
+    if not known:
+        return tuple(rng.normal(0, 0.04, FREE_KINDS).tolist())
     kinds = len(KINDS)
     if rng.random() < 0.1:
         return tuple(rng.normal(0, 0.04, kinds).tolist())
@@ -106,7 +116,7 @@ def made_real(recipe: RealRecipe, heads: list[LabelHead]) -> Sample:
     anatomy.require_possible(len(heads))
     rng = np.random.default_rng([anatomy.seed, 2])
     geometry = Geometry(anatomy.shape, anatomy.voxel_size, anatomy.b0)
-    labels = from_head(anatomy, heads[anatomy.head], rng)
+    labels = from_shapes(anatomy, rng) if anatomy.head is None else from_head(anatomy, heads[anatomy.head], rng)
     add_lesions(labels, anatomy, rng)
     step = tuple(v / 2 for v in anatomy.voxel_size)
     brain = brain_of(labels, anatomy.chi_ppm, recipe.look, step, rng, anatomy.lesions)

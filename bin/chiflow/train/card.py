@@ -15,7 +15,7 @@ from chiflow.train.heads import Data
 from chiflow.train.inversion import Config, State
 from chiflow.train.ranges import ranges
 from chiflow.train.session import stock_of
-from chiflow.train.stock import validation
+from chiflow.train.stock import calibration_samples
 
 NAME = "inversion"
 LIMITS = [
@@ -30,16 +30,16 @@ def write_weights(state: State, config: Config, data: Data, folder: Path, out: P
     tensors = {name: tensor.detach().cpu().to(torch.float16).contiguous() for name, tensor in state.mean.state_dict().items()}
     content = save(tensors)
     card = {
-        "Architecture": {"Class": "chiflow.invert.unrolled.Unrolled", "Channels": list(config.channels), "Iterations": config.iterations, "Stored": "float16",
+        "Architecture": {"Class": "chiflow.invert.corrector.Corrector", "Channels": list(config.channels), "Stored": "float16",
                          "Parameters": sum(p.numel() for p in state.mean.parameters())},
         "Training": {"Command": command(), "Config": asdict(config), "StepsDone": state.step, "Seconds": round(state.seconds),
                      "Data": "fields simulated from label maps and random shapes" if data.sha256 else "fields simulated from random shapes",
                      "HeldOut": [head.name for head in data.held_out], "Sha256OfLabels": data.sha256, "Sha256OfCode": data.code},
         "ValidationCurve": curve_of(state.curve),
         "Licence": "MIT",
-        "Ranges": ranges(stock_of(config, data, folder).there(), config.seed, len(data.trained), config.shards, state.mean),
+        "Ranges": ranges(stock_of(config, data, folder).there(), state.mean),
         "Limits": LIMITS,
-    } | rounded(calibrated(state.mean, validation(folder, config.validation_samples, data.held_out, whole=True)))
+    } | rounded(calibrated(state.mean, calibration_samples(folder, config.validation_samples, data.held_out)))
     return with_card(out, NAME, content, card)
 
 

@@ -23,7 +23,7 @@ def write_curve(folder: Path, rows: list[dict]) -> None:
 
 
 def picture(rows: list[dict]) -> bytes:
-    """PNG of the loss, and of the error over that of guided TV on the held-out samples, against the step."""
+    """PNG of the loss, and of the error over that of the map that it begins from on the held-out samples, against the step."""
     import matplotlib  # half a second that an import of this room need not pay
 
     matplotlib.use("Agg")
@@ -36,7 +36,7 @@ def picture(rows: list[dict]) -> bytes:
     for name, label in RATIOS.items():
         below.plot(steps, [row[name] for row in rows], marker=".", label=label)
     below.axhline(1, color="black", linewidth=0.8)
-    below.set(ylabel="error / error of guided TV\non held-out samples", xlabel="step")
+    below.set(ylabel="error / error of the start\non held-out samples", xlabel="step")
     below.legend()
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)

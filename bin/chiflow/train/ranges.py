@@ -8,24 +8,20 @@ import torch
 
 from chiflow.core.dipole import DipoleOperator
 from chiflow.core.progress import progress
+from chiflow.invert.corrector import Corrector
 from chiflow.invert.guard import figures_after, figures_before
-from chiflow.invert.unrolled import Unrolled
-from chiflow.simulate.recipe import Recipe, drawn
-from chiflow.train.shards import ATTEMPTS, restored
+from chiflow.train.shards import restored
 
-RESIDUALS = 200  # samples, spread evenly, that are inverted for it
+RESIDUALS = 60  # samples, spread evenly, that are inverted for it
 EXTREMES = ("SmallestVoxelMm", "LargestVoxelMm", "MeanVoxelMm", "VoxelAnisotropy")
 NOT_A_RANGE = ("ZeroShare",)  # has a bound of its own
 
 
-def ranges(shards: list[tuple[int, list[dict]]], seed: int, heads: int, first_whole: int, network: Unrolled) -> dict[str, list[float]]:
-    """Lower and upper bound of each figure. shards : number and samples of each; heads : how many label maps they were drawn from; first_whole : see Stock."""
-    numbered = [(number * len(contents) + index, number >= first_whole, content) for number, contents in shards for index, content in enumerate(contents)]
-    every = max(len(numbered) // RESIDUALS, 1)
-    rows = []
-    for place, (number, whole, content) in enumerate(progress(numbered, "ranges")):
-        recipe = recipe_of(content, seed, number, heads, whole)
-        rows.append(figures(content, recipe, network if place % every == 0 else None))
+def ranges(shards: list[tuple[int, list[dict]]], network: Corrector) -> dict[str, list[float]]:
+    """Lower and upper bound of each figure. shards : number and samples of each."""
+    contents = [content for _, samples in shards for content in samples]
+    every = max(len(contents) // RESIDUALS, 1)
+    rows = [figures(content, None if place % every else network) for place, content in enumerate(progress(contents, "ranges"))]
     names = [name for name in rows[0] if name not in NOT_A_RANGE]
     return {name: bounds(name, [row[name] for row in rows if name in row]) for name in names}
 
@@ -37,20 +33,13 @@ def bounds(name: str, values: list[float]) -> list[float]:
 
 
 @torch.no_grad()
-def figures(content: dict, recipe: Recipe, network: Unrolled | None) -> dict[str, float]:
+def figures(content: dict, network: Corrector | None) -> dict[str, float]:
     """The figures of one sample, with those after an inversion when there is a network."""
-    start, _ = restored(content) if network is None else restored(content, network.log_pull.device)
+    start, *_ = restored(content, "cpu" if network is None else next(network.parameters()).device)
     size, inside = start.geometry.voxel_size, start.mask > 0
-    found = figures_before(start, recipe.sigma_ppm * recipe.told)
+    found = figures_before(start)
     found |= {"VoxelAnisotropy": max(size) / min(size), "MaskCoverage": float(inside.float().mean())}
     if network is not None:
-        solution = network(start)
-        predicted = DipoleOperator(start.geometry, device=start.field.device).forward(solution.chi)
-        found |= figures_after(start.field - solution.harmonic - predicted, start)
+        predicted = DipoleOperator(start.geometry, device=start.mask.device).forward(network(start).chi)
+        found |= figures_after(start.volume("field") - predicted, start)
     return found
-
-
-def recipe_of(content: dict, seed: int, number: int, heads: int, whole: bool = False) -> Recipe:
-    """The recipe of a sample: of the attempts at it, the one with its voxel size and B0."""
-    recipes = (drawn(np.random.default_rng([seed, number, attempt]), heads, whole=whole) for attempt in range(ATTEMPTS))
-    return next(recipe for recipe in recipes if np.allclose((*recipe.voxel_size, *recipe.b0), (*content["geometry"][1], *content["geometry"][2])))

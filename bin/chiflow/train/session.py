@@ -48,7 +48,7 @@ def trained(config: Config, data: Data, folder: Path, curve: Path, device: torch
 
 def stock_of(config: Config, data: Data, folder: Path, workers: int = 1) -> Stock:
     """The shards that this number of steps needs."""
-    return Stock(folder, config.seed, needed(config, max(config.steps - 1, 0)), config.shard_size, data.trained, config.shards, workers)
+    return Stock(folder, config.seed, needed(config, max(config.steps - 1, 0)), config.shard_size, data.trained, workers)
 
 
 def check(state: State, contents: list[dict]) -> None:

@@ -17,22 +17,22 @@ from chiflow.simulate.anatomy import LabelHead
 from chiflow.train.heads import kept_heads
 from chiflow.train.shards import sample, shard, shard_path
 
-VALIDATION_SEED = 99
+VALIDATION_SEED, CALIBRATION_SEED = 99, 98
 PATIENCE_S = 0.2
 
 
 class Stock:
-    """Shards 0 … count − 1 of `size` samples each, in folder/shards, drawn from the kept label maps of these names; those from `first_whole` on of whole heads.
+    """Shards 0 … count − 1 of `size` samples each, in folder/shards, drawn from the kept label maps of these names.
 
     With 0 workers a shard is drawn when it is needed. Use it as a context: at its end the workers are ended, and what they had begun is lost.
     """
 
-    def __init__(self, folder: Path, seed: int, count: int, size: int, heads: list[LabelHead], first_whole: int, workers: int = 1):
-        self.folder, self.seed, self.count, self.size, self.heads, self.first_whole = folder / "shards", seed, count, size, heads, first_whole
+    def __init__(self, folder: Path, seed: int, count: int, size: int, heads: list[LabelHead], workers: int = 1):
+        self.folder, self.seed, self.count, self.size, self.heads = folder / "shards", seed, count, size, heads
         self.folder.mkdir(parents=True, exist_ok=True)
         self.opened = lru_cache(None)(self.wait_for)
         missing = [n for n in range(count) if not shard_path(self.folder, seed, n).is_file()]
-        kept = (folder, seed, size, [h.name for h in heads], first_whole)
+        kept = (folder, seed, size, [h.name for h in heads])
         start = lambda numbers: get_context("spawn").Process(target=draw, args=(*kept, numbers), daemon=True)
         self.workers = [start(missing[first::workers]) for first in range(min(workers, len(missing)))]
 
@@ -55,7 +55,7 @@ class Stock:
             if any(worker.is_alive() for worker in self.workers):
                 time.sleep(PATIENCE_S)
             else:
-                shard(self.folder, self.seed, number, self.heads, self.size, number >= self.first_whole)
+                shard(self.folder, self.seed, number, self.heads, self.size)
         return torch.load(path, weights_only=True, mmap=True)
 
     def there(self) -> list[tuple[int, list[dict]]]:
@@ -63,7 +63,7 @@ class Stock:
         return [(n, self.opened(n)) for n in range(self.count) if shard_path(self.folder, self.seed, n).is_file()]
 
 
-def draw(folder: Path, seed: int, size: int, names: list[str], first_whole: int, numbers: list[int]) -> None:
+def draw(folder: Path, seed: int, size: int, names: list[str], numbers: list[int]) -> None:
     """What a worker does: draw these shards, one after the other, on one thread."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the training, which ends its workers
     threading.Thread(target=end_with_parent, daemon=True).start()
@@ -71,7 +71,7 @@ def draw(folder: Path, seed: int, size: int, names: list[str], first_whole: int,
     heads = [head for head in kept_heads(folder / "heads.npz") if head.name in names]
     with redirect_stderr(io.StringIO()):  # bars of a worker would write over that of the training
         for number in numbers:
-            shard(folder / "shards", seed, number, heads, size, number >= first_whole)
+            shard(folder / "shards", seed, number, heads, size)
 
 
 def end_with_parent() -> None:
@@ -80,10 +80,19 @@ def end_with_parent() -> None:
     os._exit(1)
 
 
-def validation(folder: Path, count: int, heads: list[LabelHead], whole: bool = False) -> list[dict]:
-    """Samples of the held-out label maps, parts or whole heads, the same ones at each check, drawn once; of random shapes when there are none."""
-    path = folder / f"{'whole' if whole else 'validation'}_{count}.pt"
+def validation(folder: Path, count: int, heads: list[LabelHead]) -> list[dict]:
+    """Samples of the held-out label maps, the same ones at each check, drawn once; of random shapes when there are none."""
+    return kept_samples(folder / f"validation_{count}.pt", VALIDATION_SEED, count, heads)
+
+
+def calibration_samples(folder: Path, count: int, heads: list[LabelHead]) -> list[dict]:
+    """Further samples of the held-out label maps: no check has seen them, and no choice was made on them."""
+    return kept_samples(folder / f"calibration_{count}.pt", CALIBRATION_SEED, count, heads)
+
+
+def kept_samples(path: Path, seed: int, count: int, heads: list[LabelHead]) -> list[dict]:
+    """The first samples of a seed, from the file when it is there."""
     if not path.is_file():
-        torch.save([sample(VALIDATION_SEED, number, heads, whole) for number in range(count)], path.with_suffix(".part"))
+        torch.save([sample(seed, number, heads) for number in range(count)], path.with_suffix(".part"))
         path.with_suffix(".part").replace(path)
-    return torch.load(path, weights_only=True)
+    return torch.load(path, weights_only=True, mmap=True)
