@@ -114,7 +114,7 @@ def test_another_method_takes_over_where_the_network_was_not_trained(spoil):
     field = 123.0 * field if spoil == "hz" else field
     mask = torch.roll(mask, 8, 0) if spoil == "misplaced" else mask
     found = net(field * mask, mask, geometry, mask.float(), 0.002)
-    assert found.parameters["Fallback"] == "ictv" and found.uncertainty is None and worst(found.checks) == "warn"
+    assert found.parameters["Fallback"] == "ictv" and (found.uncertainty[mask] > 0).all() and worst(found.checks) == "warn"
     assert "ictv alone is" in found.warnings[0]
 
 
@@ -139,8 +139,8 @@ def test_other_weights_than_the_card_describes_are_refused(tmp_path):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_the_gpu_finds_the_same_map():
     start = start_of(OBLIQUE)
-    maps = [ensemble(loaded(WEIGHTS, torch.device(d))[0], prepared(*(v.to(d) for v in brain_tensors()), OBLIQUE, None, 0.002, None))[0].cpu() for d in ("cpu", "cuda")]
-    assert (maps[0] - maps[1]).norm() < 1e-3 * start.start.norm()  # float32, other order of sums
+    maps = [ensemble(loaded(WEIGHTS, torch.device(d))[0], started(*(v.to(d) for v in brain_tensors()), OBLIQUE, None, 0.002, None))[0].cpu() for d in ("cpu", "cuda")]
+    assert (maps[0] - maps[1]).norm() < 1e-3 * start.volume("chi").norm()  # float32, other order of sums
 
 
 def brain_tensors():

@@ -4,10 +4,11 @@ The map is the mean over flips of the axes and of the sign, each turned back. Un
 
     s = c √(ū² + v) / 1.645          ū mean of u over the members, v their variance, c of the card
 
-so that χ ± 1.645 s holds the true χ in 90 % of the voxels of held-out heads. Where the scan is unlike the training (guard.py) the map that the network
-would have corrected is taken, which the record says.
+so that χ ± 1.645 s holds the true χ in 90 % of the voxels of held-out heads. Where the scan is unlike the training (guard.py) the map stays as the
+iterative inversion found it, with that one's uncertainty, which the record says.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from chiflow.core.ranges import lowered, reasons
 from chiflow.core.weights import load_network
 from chiflow.invert.corrector import Corrected, Corrector
 from chiflow.invert.guard import checks, figures_after, figures_before
+from chiflow.invert.ictv import ictv
 from chiflow.invert.result import QUANTILE_OF_NORMAL, Susceptibility
 from chiflow.invert.start import Start, started, turned
 
@@ -39,13 +41,14 @@ def net(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight: tor
     network, card = loaded(weights, field.device)
     start = started(field, mask, geometry, weight, sigma_ppm, magnitude)
     figures = figures_before(start)
+    iterative = lambda: ictv(field, mask, geometry, weight, sigma_ppm)
     if guard and worst(before := checks(figures, card["Ranges"])) == "fail":
-        return uncorrected(start, before)
+        return fallen_back(iterative(), before)
     chi, u = ensemble(network, start)
     residual = start.volume("field") - DipoleOperator(geometry, device=field.device).forward(chi)
     after = checks(figures | figures_after(residual, start), card["Ranges"]) if guard else []
     if guard and worst(after) == "fail":
-        return uncorrected(start, after)
+        return fallen_back(iterative(), after)
     unit = start.rms_ppm
     parameters = {"Weights": weights.name, "Sha256": card["Sha256"], "BeginsFrom": FALLBACK, "Members": len(MEMBERS), "Guided": magnitude is not None}
     uncertainty = card["Calibration"] * u / QUANTILE_OF_NORMAL * unit
@@ -70,7 +73,7 @@ def turned_back(found: Corrected, flips: tuple[int, ...], sign: float) -> Correc
     return Corrected(sign * found.chi.flip(flips), found.u.flip(flips))
 
 
-def uncorrected(start: Start, judged: list[Check]) -> Susceptibility:
-    """The map that the network would have corrected; figures that failed say why it did not."""
+def fallen_back(found: Susceptibility, judged: list[Check]) -> Susceptibility:
+    """The map of the iterative inversion; figures that failed say why the network did not correct it."""
     message = f"the network is not used, {FALLBACK} alone is: {reasons(judged)}"
-    return Susceptibility(start.volume("chi") * start.rms_ppm, {"Fallback": FALLBACK}, None, None, [message], lowered(judged))
+    return replace(found, parameters=found.parameters | {"Fallback": FALLBACK}, warnings=[message], checks=lowered(judged))

@@ -6,7 +6,7 @@ False sources are a field of χ that is not there, in proportion to that of χ: 
 (motion between echoes, flow, neighbours' ringing). The coloured rest is no source's field.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -171,3 +171,17 @@ def measured_noise(recipe: RealRecipe, magnitude: torch.Tensor, mask: torch.Tens
     noise = anatomy.sigma_ppm * torch.exp(spread) * torch.from_numpy(rng.standard_normal(anatomy.shape, dtype=np.float32))
     told = torch.exp(-spread * (1 - 0.5 * (rng.random() < 0.3))).clamp(max=2) * mask
     return told, noise
+
+
+def whole_real(head: LabelHead, voxel_size: tuple[float, ...], b0: tuple[float, ...], seed: int, sigma_ppm: float = 0.004, number: int = 0,
+               **changes) -> RealRecipe:
+    """Recipe of a whole brain with typical tissue and the errors of a scan in vivo, a voxel of air around it; for judging what was trained on other heads.
+
+    number : index of the head among those that `made_real` gets. changes : other values for fields of the RealRecipe.
+    """
+    shape = tuple(int(np.ceil(n / v)) + 2 for n, v in zip(head.kinds.shape, voxel_size))
+    direction = tuple(float(b) for b in np.array(b0) / np.linalg.norm(b0))
+    anatomy = Recipe(seed, number, shape, tuple(float(v) for v in voxel_size), direction, chi_ppm=tuple(typical_ppm().tolist()), sigma_ppm=sigma_ppm,
+                     noise_spread=0.15, residue=0.12, guide_noise=0.05)
+    typical = RealRecipe(anatomy, false_share=0.12, coloured_share=0.08)
+    return replace(typical, **changes)

@@ -52,7 +52,7 @@ def truncated(signal: torch.Tensor) -> torch.Tensor:
     """The complex signal (fine) at the middles of the voxels, with the frequencies that they resolve."""
     for axis, count in enumerate(signal.shape):
         kept = count // FINER
-        k = torch.fft.fftfreq(kept) * kept
+        k = (torch.fft.fftfreq(kept) * kept).round()
         spectrum = torch.fft.fft(signal, dim=axis).index_select(axis, (k % count).long())
         form = [1, 1, 1]
         form[axis] = -1
