@@ -41,7 +41,7 @@ def main(
     ratio: Annotated[Path | None, typer.Option(help="Output: the residual over the noise of the field in each voxel.")] = None,
     uncertainty: Annotated[Path | None, typer.Option(help="Output of net, ictv and net-total: standard deviation of χ in ppm; χ ± 1.645 of it is a 90 % interval.")] = None,
     start: Annotated[Path | None, typer.Option(help="Output of net: χ in ppm of the iterative inversion that it begins from.")] = None,
-    method: Annotated[str, typer.Option(help=METHODS_HELP)] = "fansi",
+    method: Annotated[str, typer.Option(help=METHODS_HELP)] = "net",
     reference: Annotated[str, typer.Option(help=REFERENCE_HELP)] = "mask",
     reference_region: Annotated[Path | None, typer.Option(help="Your own region: a mask, or labels with --reference-label.")] = None,
     reference_label: Annotated[str, typer.Option(help="The label in --reference-region to take, a number or a name; without it all above 0.")] = "",
