@@ -7,7 +7,8 @@ import typer
 from chiflow.core.cli import AcquisitionFile, MagnitudeFile, choose, execute, warn
 from chiflow.core.contracts import Acquisition, Record
 from chiflow.core.errors import ChiflowError
-from chiflow.core.nifti import load, load_like, load_mask
+from chiflow.core.masks import load_mask
+from chiflow.core.nifti import load, load_like
 from chiflow.gate import POLICIES, gate_figures, judge
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from chiflow.core.contracts import Acquisition, Record
 from chiflow.core.errors import ChiflowError
-from chiflow.core.nifti import Image, load, load_like, load_mask, load_parts, read_header, save, save_parts
+from chiflow.core.masks import load_mask
+from chiflow.core.nifti import Image, load, load_like, load_parts, read_header, rounding_note, save, save_parts
 
 AFFINE = np.array([[-0.8, 0.02, 0, 10], [0.02, 0.8, 0, -20], [0, 0, 2.0, 5], [0, 0, 0, 1.0]])
 
@@ -95,11 +96,18 @@ def test_a_bad_file_is_named(tmp_path, case):
         load(path)
 
 
+def test_headers_that_round_are_taken_with_a_note(tmp_path):
+    reference, rounded = load(image(tmp_path)), AFFINE.copy()
+    rounded[:3, 3] = rounded[:3, 3].round(1) + 0.04
+    near = load_like(image(tmp_path, "near.nii", affine=rounded), reference)
+    assert rounding_note(near, reference) == ["near.nii: its header places it up to 0.069 mm off map.nii: taken for rounding"] and not rounding_note(reference, reference)
+
+
 def test_other_grids_are_refused(tmp_path):
     reference = load(image(tmp_path))
     shifted = AFFINE.copy()
-    shifted[0, 3] += 0.1
-    with pytest.raises(ChiflowError, match="0.1 mm off"):
+    shifted[0, 3] += 0.5
+    with pytest.raises(ChiflowError, match="0.5 mm off the grid of map.nii, more than half a voxel"):
         load_like(image(tmp_path, "shifted.nii", affine=shifted), reference)
     with pytest.raises(ChiflowError, match=r"\(11, 12, 14\)"):
         load_like(image(tmp_path, "longer.nii", np.ones((11, 12, 14), dtype=np.float32)), reference)

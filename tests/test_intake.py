@@ -18,6 +18,7 @@ from chiflow.core.cli import execute
 from chiflow.core.contracts import Acquisition
 from chiflow.core.errors import ChiflowError
 from chiflow.core.nifti import load_parts
+from chiflow.core.spaces import Space
 from chiflow.intake import take_in
 from chiflow.intake.levels import SCALES
 from chiflow.intake.signal import from_difference
@@ -55,6 +56,8 @@ class Bids:
     def image(self, echo, part, data, slope=1.0, intercept=0.0, affine=AFFINE, path=None):
         """Store data (any type) under a scaling that the header names."""
         image = nibabel.Nifti1Image(data, affine)
+        for place in (image.set_qform, image.set_sform):
+            place(affine, 1)
         raw = bytearray(image.to_bytes())
         raw[112:120] = np.array([slope, intercept], "<f4").tobytes()
         path = path or self.path(echo, part)
@@ -241,7 +244,7 @@ def test_the_magnitude_of_a_difference_has_the_noise_of_an_echo(bids):
 
 
 def volume(values):
-    return Volume(values.astype(np.float32), Levels(Path(), "f", 1, 0, values.min(), values.max()), np.eye(4))
+    return Volume(values.astype(np.float32), Levels(Path(), "f", 1, 0, values.min(), values.max()), Space(np.eye(4), 1))
 
 
 def test_a_difference_has_no_signal_where_one_magnitude_is_0(bids):
@@ -452,7 +455,20 @@ def spoil_truncated_plain(bids):
 
 
 def spoil_affine(bids):
-    bids.image(2, "phase", PHASE[..., 1].astype(np.float32), affine=AFFINE + np.eye(4)[:, [2]] * [[0, 0, 0, 0.3]])
+    bids.image(2, "phase", PHASE[..., 1].astype(np.float32), affine=AFFINE + np.eye(4)[:, [2]] * [[0, 0, 0, 0.5]])
+
+
+def test_headers_of_one_scan_that_differ_a_little_are_taken_with_a_note(bids):
+    """0.05° between echoes moves the far corner by less than half a voxel: the voxels are the same ones."""
+    angle = np.deg2rad(0.05)
+    turned = nibabel.affines.from_matvec(np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])) @ AFFINE
+    bids.polar()
+    for part, data in (("mag", MAGNITUDE), ("phase", PHASE)):
+        bids.image(2, part, data[..., 1].astype(np.float32), affine=turned)
+    scan = bids.take_in()
+    notes = scan.acquisition.model_extra["Notes"]
+    assert len(notes) == 2 and all("echo-2" in note and "taken for rounding" in note for note in notes)
+    assert scan.acquisition.warnings == [] and turns(scan.phase, PHASE) < 1e-6 and np.allclose(scan.affine, AFFINE)
 
 
 def spoil_field_strength(bids):
@@ -477,7 +493,7 @@ BAD = {
     "levels of nothing known": (spoil_unknown_levels, "echo-1_part-phase.*neither rad nor rad × 1000.*give the phase in rad"),
     "truncated gzip": (spoil_truncated, "echo-2_part-phase.*is it complete"),
     "truncated": (spoil_truncated_plain, r"echo-2_part-mag_MEGRE.nii: .*complete"),
-    "other affine": (spoil_affine, "echo-2_part-phase.*0.3 mm off"),
+    "other affine": (spoil_affine, "echo-2_part-phase.*0.5 mm off the grid of .*more than half a voxel"),
     "other shape": (lambda b: b.image(2, "phase", PHASE[1:, ..., 1].astype(np.float32)), r"echo-2_part-phase.*\(10, 12, 13\) != \(11, 12, 13\)"),
     "one slice": (lambda b: b.image(1, "mag", MAGNITUDE[:, :, :1, 0].astype(np.float32)), "echo-1_part-mag.*a single slice"),
     "two dimensions": (lambda b: b.image(1, "mag", MAGNITUDE[:, :, 1, 0].astype(np.float32)), "echo-1_part-mag.*a single slice"),

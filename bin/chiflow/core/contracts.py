@@ -18,6 +18,7 @@ from chiflow.core.errors import ChiflowError
 from chiflow.core.geometry import Geometry, geometry_of
 from chiflow.core.nifti import Image, write_bytes
 from chiflow.core.provenance import code_sha256, cost, host
+from chiflow.core.spaces import SCANNER
 from chiflow.core.units import larmor_frequency_mhz
 
 RECORDED_PACKAGES = ("numpy", "scipy", "nibabel", "torch", "dcm2niix")
@@ -121,6 +122,11 @@ class Acquisition(Contract):
     def geometry(self, image: Image) -> Geometry:
         """Grid and B0 direction of an image of this run."""
         return geometry_of(image.affine, image.data.shape, self.b0_direction)
+
+    def b0_warnings(self, image: Image) -> list[str]:
+        """What is to be said when neither the acquisition nor the header of an image knows B0."""
+        text = f"{image.path.name}: no matrix of its header leads to the scanner's axes: B0 is guessed from another, give B0Direction (voxel axes) in the acquisition"
+        return [text] if self.b0_direction is None and image.code != SCANNER else []
 
     def require_echoes(self, image: Image) -> None:
         """Raise ChiflowError unless the image (X, Y, Z[, E[, C]]) has an echo for each echo time."""
