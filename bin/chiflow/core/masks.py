@@ -13,10 +13,9 @@ from chiflow.core.errors import ChiflowError
 from chiflow.core.nifti import Image, load, load_like
 
 PROBABLE = 1.5  # a largest value below this: probabilities, or a spline through 0 and 1
-SOME = 0.05  # of the plateau: what is less is the floor of a softmax, or a spline's ringing
-NEAR = 0.1  # of the plateau
 FEW = 10  # whole numbers up to here are labels of tissues
-LEAST_AT_PLATEAU = 0.25  # share of a mask with a soft edge that lies at its plateau; of a skull-stripped image little does
+LABELS_BELOW = 0.8  # of the largest: where the plateau lies for labels; a soft edge ends at its plateau
+OVER, MOST_OVER = 1.25, 0.02  # a soft edge does not step over its plateau by a quarter, a spline by a tenth; of a skull-stripped image much does
 
 
 def inside_of(values: np.ndarray, path: Path) -> tuple[np.ndarray, list[str]]:
@@ -30,19 +29,18 @@ def inside_of(values: np.ndarray, path: Path) -> tuple[np.ndarray, list[str]]:
     if np.isin(values, (0, values.dtype.type(top))).all():
         return values > 0, []
     plateau = 1.0 if top <= PROBABLE else float(np.median(values[values > top / 2]))
-    at_plateau = float((np.abs(values - plateau) <= NEAR * plateau).sum() / max((values > SOME * plateau).sum(), 1))
-    if _are_labels(values, top, at_plateau):
+    if _are_labels(values, top, plateau):
         return values > 0, [f"{path.name}: labels up to {top:g}, all above 0 are taken as the mask"]
-    if at_plateau < LEAST_AT_PLATEAU:
+    if (values > OVER * plateau).sum() > MOST_OVER * (values > plateau / 2).sum():
         raise ChiflowError(f"{path}: its values are spread from {values.min():.3g} to {top:.3g}: an image and no mask, give one of 0 and 1")
     return values > plateau / 2, [f"{path.name}: a mask with a soft edge, from {values.min():.3g} to {top:.3g}: voxels above {plateau / 2:.3g} are taken"]
 
 
-def _are_labels(values: np.ndarray, top: float, at_plateau: float) -> bool:
+def _are_labels(values: np.ndarray, top: float, plateau: float) -> bool:
     """Whole numbers of which few are used, or of which few voxels have the largest: a soft edge passes through all of them, up to its plateau."""
     if values.min() < 0 or not np.array_equal(values, np.rint(values)):
         return False
-    return top < FEW or np.unique(values).size < top / 2 or at_plateau < LEAST_AT_PLATEAU
+    return top < FEW or np.unique(values).size < top / 2 or plateau < LABELS_BELOW * top
 
 
 def load_mask(path: Path, reference: Image | None = None) -> np.ndarray:
