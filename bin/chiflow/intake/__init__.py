@@ -8,8 +8,10 @@ import numpy as np
 
 from chiflow.core.bids import require_run_id
 from chiflow.core.contracts import Acquisition, Made
+from chiflow.core.errors import ChiflowError
 from chiflow.core.geometry import geometry_of
 from chiflow.core.provenance import cost, digests
+from chiflow.core.quantities import VOXEL
 from chiflow.intake.acquired import acquired, gap_warnings
 from chiflow.intake.coils import Coils
 from chiflow.intake.direction import direction_of
@@ -67,6 +69,8 @@ def take_in(files: list[Path], inherited: list[Path], run: str, sign: str = "aut
     sidecar = sources.all[0].sidecar
     direction = direction_of(coils.like, sidecar, b0)
     geometry = geometry_of(coils.like.affine, coils.like.data.shape, direction.b0)
+    if fault := next((fault for size in geometry.voxel_size if (fault := VOXEL.fault(size))), None):
+        raise ChiflowError(f"{coils.like.path}: {fault}")
     facts |= placed(direction, sidecar) | {
         "Id": run,
         "B0Direction": [round(b, 9) for b in geometry.b0],
@@ -79,7 +83,7 @@ def take_in(files: list[Path], inherited: list[Path], run: str, sign: str = "aut
             "FlippedSlices": "none" if axis is None else f"every other one along {'ijk'[axis]}",
         },
         "Warnings": sources.warnings + gap_warnings(sources.all[0]) + direction.warnings + warnings,
-        "Notes": coils.notes,
+        "Notes": facts["Notes"] + coils.notes,
         "Sources": digests(*inherited, *files),
         "Converted": sidecar.get("Converted"),
         "Made": Made(cost=cost()),

@@ -12,11 +12,13 @@ from chiflow.core.spaces import Space, space_of
 from chiflow.intake.sources import Source
 
 THREADS = 4
+WRAP = 0.8  # of the range: neighbours that differ by more lie on two sides of a wrap
 
 
 @dataclass(frozen=True)
 class Levels:
-    """What is known of an image without its voxels: value = slope · raw + intercept, and the range of the finite raw values."""
+    """What is known of an image without its voxels: value = slope · raw + intercept, the range of the finite raw values, and, of a phase, the share
+    of neighbours that are nearly the whole range apart."""
 
     path: Path
     kind: str
@@ -24,6 +26,7 @@ class Levels:
     intercept: float
     low: float
     high: float
+    wraps: float = 0.0
 
     @property
     def range(self) -> tuple[float, float]:
@@ -99,7 +102,13 @@ def _volume(source: Source, raw: np.ndarray, slope: float, intercept: float, spa
         raise ChiflowError(f"{path}: every voxel is {slope * low + intercept:g}, there is no image in it")
     if raw.dtype.kind == "f" and np.isinf(raw).any():
         raise ChiflowError(f"{path}: {int(np.isinf(raw).sum())} voxels are infinite")
-    return Volume(raw, Levels(path, raw.dtype.kind, slope, intercept, low, high), space)
+    return Volume(raw, Levels(path, raw.dtype.kind, slope, intercept, low, high, wraps_of(raw, high - low) if source.part == "phase" else 0.0), space)
+
+
+def wraps_of(raw: np.ndarray, span: float) -> float:
+    """Share of the neighbours along the first axis that differ by more than WRAP of the range, among those that differ at all."""
+    steps = np.abs(np.diff(raw.astype(np.float32), axis=0))
+    return float(np.count_nonzero(steps > WRAP * span) / max(np.count_nonzero(steps), 1))
 
 
 def _times(source: Source) -> list:
