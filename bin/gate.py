@@ -32,7 +32,7 @@ def main(
     acquired.require_echoes(phases)
     acquired.require_echoes(magnitudes)
     fields, qualities = (load_like(path, phases).data for path in (field, quality))
-    figures = gate_figures(phases.data, magnitudes.data, fields, qualities, load_mask(brain, phases), acquired.echo_times_s)
+    figures = gate_figures(phases.data, magnitudes.data, fields, qualities, load_mask(brain, phases), acquired.echo_times_s, acquired.geometry(phases).voxel_size)
     judgement = judge(figures)
     figures = {"Verdict": judgement.verdict} | {name: round(value, 7) for name, value in figures.items()}
     record = Record(stage="gate", method=unwrapping, figures=figures, checks=judgement.checks, warnings=judgement.reasons)

@@ -15,6 +15,7 @@ from chiflow.core.quantities import VOXEL
 from chiflow.intake.acquired import acquired, gap_warnings
 from chiflow.intake.coils import Coils
 from chiflow.intake.direction import direction_of
+from chiflow.intake.filtered import FILTERED, is_filtered, named_so
 from chiflow.intake.place import placed
 from chiflow.intake.sign import sign_of
 from chiflow.intake.slices import turn_slices
@@ -71,6 +72,9 @@ def take_in(files: list[Path], inherited: list[Path], run: str, sign: str = "aut
     geometry = geometry_of(coils.like.affine, coils.like.data.shape, direction.b0)
     if fault := next((fault for size in geometry.voxel_size if (fault := VOXEL.fault(size))), None):
         raise ChiflowError(f"{coils.like.path}: {fault}")
+    last = coils.last_echo()
+    if last and is_filtered(*last, geometry.voxel_size):
+        raise ChiflowError(f"{sources.coils[0][1][-1].path}: {FILTERED}{named_so(sidecar)}: give the phase without the filter")
     facts |= placed(direction, sidecar) | {
         "Id": run,
         "B0Direction": [round(b, 9) for b in geometry.b0],

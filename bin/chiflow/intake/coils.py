@@ -52,6 +52,14 @@ class Coils:
         first, second = self._volumes(number, echoes)
         return from_complex(first, second) if self.is_complex else from_polar(first, second, self.scale)
 
+    def last_echo(self) -> Arrays | None:
+        """Magnitude and phase (X, Y, Z) of the last echo; None for single coils and for a difference."""
+        if len(self) > 1 or self.sources.kind == "difference":
+            return None
+        first, second = (volumes[-1:] for volumes in self._volumes(0))
+        magnitude, phase = from_complex(first, second) if self.is_complex else from_polar(first, second, self.scale)
+        return magnitude[..., 0], phase[..., 0]
+
     def _levels(self, number: int) -> list[Levels]:
         """Levels of the phases of a coil, whose grid must be that of the first."""
         first, second = self._volumes(number)
