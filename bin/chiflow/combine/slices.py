@@ -1,11 +1,12 @@
-"""Phase offsets of slices that were excited one by one: each slice has its own, the same in all its echoes and coils.
+"""Phase offsets of slices that were excited one by one: each slice has its own, the same in all its echoes
+and coils.
 
     δ_k = angle Σ_xy S1_k+1 S1_k* exp(−i r angle(P_k+1 P_k*)),   P = S2 S1*,   r = TE1 / (TE2 − TE1)
     c_k = δ_0 + … + δ_k−1
 
-What grows with echo time between two slices is taken off by the step P of the echoes, so that δ_k is what does not: the offset of slice k + 1 against
-slice k. Coils' offsets are smooth: their δ_k changes little from slice to slice. The mean course of c along the slices goes with it, as any part of
-the offset may.
+What grows with echo time between two slices is taken off by the step P of the echoes, so that δ_k is what
+does not: the offset of slice k + 1 against slice k. Coils' offsets are smooth: their δ_k changes little from
+slice to slice. The mean course of c along the slices goes with it, as any part of the offset may.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,14 +17,17 @@ from chiflow.core.spanning_tree import wrapped
 
 SAMPLES = 64  # along each side of a slice: 4000 voxels tell its mean phase to 1e-3 rad
 OWN_RAD = 0.1  # median change of δ from slice to slice: smooth offsets have 0.02 a voxel of 3 mm
-LEAST_SHARE = 0.05  # of the products of the brightest slice: what is darker does not tell whether slices differ
+# of the products of the brightest slice: what is darker does not tell whether slices differ
+LEAST_SHARE = 0.05
 Coils = Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]
 
 
 def slice_offsets(coils: Coils, ratio: float) -> tuple[int, np.ndarray] | None:
-    """The axis along which slices have phases of their own, and these, rad from slice to slice; None where they have none.
+    """The axis along which slices have phases of their own, and these, rad from slice to slice; None where
+    they have none.
 
-    coils : gives magnitude and phase (X, Y, Z, E) of one coil after the other, E of two or more. ratio : TE1 / (TE2 − TE1).
+    coils : gives magnitude and phase (X, Y, Z, E) of one coil after the other, E of two or more. ratio : TE1
+    / (TE2 − TE1).
     """
     sums = [0, 0, 0]
     for magnitude, phase in coils():
@@ -52,7 +56,9 @@ def _products(magnitude: np.ndarray, phase: np.ndarray, ratio: float, axis: int)
 
 
 def _roughness(products: np.ndarray) -> float:
-    """Median change in rad of δ from one pair of slices to the next, over the slices with signal; 0 where there are few."""
+    """Median change in rad of δ from one pair of slices to the next, over the slices with signal; 0 where
+    there are few.
+    """
     lit = np.abs(products) > LEAST_SHARE * np.abs(products).max()
     changes = np.abs(np.angle(products[1:] * products[:-1].conj()))[lit[1:] & lit[:-1]]
     return float(np.median(changes)) if changes.size > 2 else 0.0

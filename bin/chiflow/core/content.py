@@ -1,4 +1,6 @@
-"""Whether a file that is there can be read: data sets under version control leave links and stand-ins in place of what was not fetched."""
+"""Whether a file that is there can be read: data sets under version control leave links and stand-ins in
+place of what was not fetched.
+"""
 
 from pathlib import Path
 

@@ -15,11 +15,14 @@ from chiflow.core.nifti import Image, load, load_like
 PROBABLE = 1.5  # a largest value below this: probabilities, or a spline through 0 and 1
 FEW = 10  # whole numbers up to here are labels of tissues
 LABELS_BELOW = 0.8  # of the largest: where the plateau lies for labels; a soft edge ends at its plateau
-OVER, MOST_OVER = 1.25, 0.02  # a soft edge does not step over its plateau by a quarter, a spline by a tenth; of a skull-stripped image much does
+# a soft edge does not step over its plateau by a quarter, a spline by a tenth; of a skull-stripped image much
+# does
+OVER, MOST_OVER = 1.25, 0.02
 
 
 def inside_of(values: np.ndarray, path: Path) -> tuple[np.ndarray, list[str]]:
-    """Voxels (X, Y, Z) bool that an image of a mask means, and what to record when it was not 0 and one other value.
+    """Voxels (X, Y, Z) bool that an image of a mask means, and what to record when it was not 0 and one other
+    value.
 
     Raises ChiflowError naming the file when it is zero everywhere, or an image rather than a mask.
     """
@@ -37,13 +40,17 @@ def inside_of(values: np.ndarray, path: Path) -> tuple[np.ndarray, list[str]]:
 
 
 def _are_labels(values: np.ndarray, top: float, plateau: float) -> bool:
-    """Whole numbers of which few are used, or of which few voxels have the largest: a soft edge passes through all of them, up to its plateau."""
+    """Whole numbers of which few are used, or of which few voxels have the largest: a soft edge passes
+    through all of them, up to its plateau.
+    """
     if values.min() < 0 or not np.array_equal(values, np.rint(values)):
         return False
     return top < FEW or np.unique(values).size < top / 2 or plateau < LABELS_BELOW * top
 
 
 def load_mask(path: Path, reference: Image | None = None) -> np.ndarray:
-    """A mask (X, Y, Z) bool. Raises ChiflowError when it is empty, no mask, or on another grid than the reference."""
+    """A mask (X, Y, Z) bool. Raises ChiflowError when it is empty, no mask, or on another grid than the
+    reference.
+    """
     image = load(path) if reference is None else load_like(path, reference)
     return inside_of(image.data, Path(path))[0]

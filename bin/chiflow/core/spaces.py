@@ -12,13 +12,16 @@ import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
 UNCODED, SCANNER, ALIGNED = 0, 1, 2
-SAME_PLACE_MM = 1e-2  # affines of one scan differ by rounding only: a hundredth of a millimetre at the far corner of the volume
+# affines of one scan differ by rounding only: a hundredth of a millimetre at the far corner of the volume
+SAME_PLACE_MM = 1e-2
 SAME_TURN_DEG = 0.5  # less is rounding of the direction cosines
 
 
 @dataclass(frozen=True)
 class Space:
-    """affine (4, 4) from voxels to mm, the scanner's when code is 1; aligned: the header's other matrix, where the two lie apart."""
+    """affine (4, 4) from voxels to mm, the scanner's when code is 1; aligned: the header's other matrix,
+    where the two lie apart.
+    """
 
     affine: np.ndarray
     code: int
@@ -26,7 +29,9 @@ class Space:
 
 
 def space_of(header: nibabel.Nifti1Header) -> Space:
-    """The space of a header: the scanner's before any other, of two of the scanner the qform, of two others the sform."""
+    """The space of a header: the scanner's before any other, of two of the scanner the qform, of two others
+    the sform.
+    """
     shape = header.get_data_shape()
     (sform, scode), (qform, qcode) = _coded(header.get_sform), _coded(header.get_qform)
     if sform is None and qform is None:
@@ -44,7 +49,8 @@ def _coded(read) -> tuple[np.ndarray | None, int]:
         matrix, code = read(coded=True)
     except (HeaderDataError, ValueError):
         return None, UNCODED
-    return (matrix, code) if matrix is not None and np.isfinite(matrix).all() and np.linalg.det(matrix[:3, :3]) else (None, UNCODED)
+    is_usable = matrix is not None and np.isfinite(matrix).all() and np.linalg.det(matrix[:3, :3])
+    return (matrix, code) if is_usable else (None, UNCODED)
 
 
 def axes_of(affine: np.ndarray) -> np.ndarray:
@@ -66,8 +72,8 @@ def grid_distance(affine: np.ndarray, other: np.ndarray, shape: tuple[int, ...])
 
 def apart(space, other, shape: tuple[int, ...]) -> float:
     """Least distance in mm between the corners of two grids, over the matrices that each of them has."""
-    pairs = [(one, two) for one in (space.affine, space.aligned) for two in (other.affine, other.aligned) if one is not None and two is not None]
-    return min(grid_distance(one, two, shape) for one, two in pairs)
+    ours, theirs = ([m for m in (image.affine, image.aligned) if m is not None] for image in (space, other))
+    return min(grid_distance(one, two, shape) for one in ours for two in theirs)
 
 
 def rounding_limit(affine: np.ndarray) -> float:

@@ -1,9 +1,12 @@
-"""Where B0 points, in voxel axes: it is the third axis of the scanner, and only some matrices of a header lead there.
+"""Where B0 points, in voxel axes: it is the third axis of the scanner, and only some matrices of a header
+lead there.
 
-    --b0  ›  the matrix coded scanner  ›  ImageOrientationPatientDICOM of the sidecar  ›  the matrix or the grid that there is, with a warning
+    --b0  ›  the matrix coded scanner  ›  ImageOrientationPatientDICOM of the sidecar  ›  the matrix or the
+    grid that there is, with a warning
 
-DICOM's rows and columns are the first two voxel axes as dcm2niix writes them: row, −column, normal; a 3D scan is turned to right, anterior, superior.
-Where the header has a matrix to another space, it tells which voxel axis is which, as long as it turns by less than 40°.
+DICOM's rows and columns are the first two voxel axes as dcm2niix writes them: row, −column, normal; a 3D scan
+is turned to right, anterior, superior. Where the header has a matrix to another space, it tells which voxel
+axis is which, as long as it turns by less than 40°.
 """
 
 from dataclasses import dataclass, field
@@ -22,7 +25,9 @@ TILTED = "; where that is not so, give --b0"
 
 @dataclass(frozen=True)
 class Direction:
-    """b0 in voxel axes; axes (3, 3), unit vectors (right, anterior, superior) along the voxel axes; where they come from, and what is not sure."""
+    """b0 in voxel axes; axes (3, 3), unit vectors (right, anterior, superior) along the voxel axes; where
+    they come from, and what is not sure.
+    """
 
     b0: tuple[float, float, float]
     axes: np.ndarray
@@ -31,7 +36,9 @@ class Direction:
 
 
 def direction_of(grid: Image, sidecar: dict, b0: tuple[float, float, float] | None = None) -> Direction:
-    """B0 of a grid with its sidecar; `b0` is the user's own word. Raises ChiflowError when that is no direction."""
+    """B0 of a grid with its sidecar; `b0` is the user's own word. Raises ChiflowError when that is no
+    direction.
+    """
     header, told = axes_of(grid.affine), by_sidecar(grid, sidecar)
     if b0 is not None:
         return Direction(b0, header if told is None else told, "--b0")
@@ -39,22 +46,28 @@ def direction_of(grid: Image, sidecar: dict, b0: tuple[float, float, float] | No
         return _coded(grid, header, told)
     if told is not None:
         return Direction(tuple(told[2]), told, "ImageOrientationPatientDICOM")
-    what = "has no matrix" if grid.code == UNCODED else f"has a matrix, but none to the scanner's axes (its code is {grid.code})"
+    other = f"has a matrix, but none to the scanner's axes (its code is {grid.code})"
+    why = f"the header {'has no matrix' if grid.code == UNCODED else other}, and no sidecar tells the orientation"
     guessed = ", ".join(f"{component:.3g}" for component in header[2])
-    text = f"{grid.path.name}: the header {what}, and no sidecar tells the orientation: B0 is taken to be ({guessed}) in voxel axes{TILTED}"
+    text = f"{grid.path.name}: {why}: B0 is taken to be ({guessed}) in voxel axes{TILTED}"
     return Direction(tuple(header[2]), header, "assumed", [text])
 
 
 def _coded(grid: Image, header: np.ndarray, told: np.ndarray | None) -> Direction:
     """The scanner's matrix, and a warning when another word speaks against it."""
-    others = {"its other matrix": None if grid.aligned is None else axes_of(grid.aligned), "ImageOrientationPatientDICOM": told}
-    turns = {name: turn_deg(axes[2], header[2]) for name, axes in others.items() if axes is not None}
-    warnings = [f"{grid.path.name}: B0 is that of the header's scanner matrix; {name} turns it by {turn:.1f}°{TILTED}" for name, turn in turns.items() if turn > SAME_TURN_DEG]
+    other = None if grid.aligned is None else axes_of(grid.aligned)
+    warnings = []
+    for name, axes in (("its other matrix", other), ("ImageOrientationPatientDICOM", told)):
+        if axes is not None and (turn := turn_deg(axes[2], header[2])) > SAME_TURN_DEG:
+            text = f"B0 is that of the header's scanner matrix; {name} turns it by {turn:.1f}°{TILTED}"
+            warnings.append(f"{grid.path.name}: {text}")
     return Direction(tuple(header[2]), header, "matrix of the scanner", warnings)
 
 
 def by_sidecar(grid: Image, sidecar: dict) -> np.ndarray | None:
-    """Unit vectors along the voxel axes as ImageOrientationPatientDICOM has them, (3, 3); None where it is not there or not clear."""
+    """Unit vectors along the voxel axes as ImageOrientationPatientDICOM has them, (3, 3); None where it is
+    not there or not clear.
+    """
     dicom = dicom_axes(sidecar)
     if dicom is None:
         return None
@@ -68,7 +81,9 @@ def by_sidecar(grid: Image, sidecar: dict) -> np.ndarray | None:
 
 
 def dicom_axes(sidecar: dict) -> np.ndarray | None:
-    """Unit vectors (right, anterior, superior) along rows, columns and normal of the DICOM image, one a column."""
+    """Unit vectors (right, anterior, superior) along rows, columns and normal of the DICOM image, one a
+    column.
+    """
     cosines = sidecar.get("ImageOrientationPatientDICOM")
     if not isinstance(cosines, list) or len(cosines) != 6 or not all(isinstance(value, int | float) for value in cosines):
         return None
@@ -78,7 +93,9 @@ def dicom_axes(sidecar: dict) -> np.ndarray | None:
 
 
 def _assigned(dicom: np.ndarray, near: np.ndarray) -> np.ndarray | None:
-    """The axes of DICOM (3, 3) in the order and with the signs of others that lie near them; None where it is not clear which is which."""
+    """The axes of DICOM (3, 3) in the order and with the signs of others that lie near them; None where it is
+    not clear which is which.
+    """
     cosines = near.T @ dicom
     order = np.abs(cosines).argmax(axis=1)
     chosen = cosines[range(3), order]

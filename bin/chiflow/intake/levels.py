@@ -1,8 +1,10 @@
-"""The unit of a phase image, judged from its levels: what the vendor's name or the tags promise does not hold in the field.
+"""The unit of a phase image, judged from its levels: what the vendor's name or the tags promise does not hold
+in the field.
 
     φ = 2π (v − v0) / P, wrapped to −π … π, with P what one turn is worth and v0 the value of zero phase
 
-Where a phase wraps, and in noise, neighbours differ by nearly the whole range of the values: then that range is one turn, whatever its unit.
+Where a phase wraps, and in noise, neighbours differ by nearly the whole range of the values: then that range
+is one turn, whatever its unit.
 """
 
 from dataclasses import dataclass
@@ -15,7 +17,9 @@ FULL = 0.9  # share of a turn that a whole image reaches: noise outside the head
 WRAPPED_FULL = 0.97  # the same of an image that wraps: the range is then the turn, but for its last voxels
 BEYOND = 1.02  # rounding and interpolation may step over the end
 LEAST_RADIANS = 0.2  # less span than this in all echoes is no phase in rad
-LEAST_WRAPS = 1e-3  # share of neighbours that are nearly the whole range apart: one wrapped surface has 1e-2, noise 4e-2, a spike or two less
+# share of neighbours that are nearly the whole range apart: one wrapped surface has 1e-2, noise 4e-2, a spike
+# or two less
+LEAST_WRAPS = 1e-3
 LIKE_HZ = "they look like Hz, and a field map made by the scanner is not phase"
 LIKE_UNWRAPPED = "they look like rad that has been unwrapped: give the phase as the scanner stored it"
 HZ_RANGE = (5.0, 3000.0)  # what field maps in Hz reach at 1.5 T … 7 T
@@ -24,7 +28,9 @@ GROWTH = 1.2  # an unwrapped phase spans more in the last echo than in the first
 
 @dataclass(frozen=True)
 class Scale:
-    """period: what one turn is worth; middle: of the values; zero: the value of zero phase; raw: stored values are meant, not scaled ones."""
+    """period: what one turn is worth; middle: of the values; zero: the value of zero phase; raw: stored
+    values are meant, not scaled ones.
+    """
 
     name: str
     period: float
@@ -44,7 +50,9 @@ SCALES = (
     Scale("levels −32768 … 32767", 65536),
     Scale("levels 0 … 65535", 65536, 32768, 32768),
 )
-WRAPPING_SCALES = (  # other programs write these; a range alone does not tell them from a field map or a narrow phase, so the image must wrap, too
+# other programs write these; a range alone does not tell them from a field map or a narrow phase, so the
+# image must wrap, too
+WRAPPING_SCALES = (
     Scale("turns, −0.5 … 0.5", 1),
     Scale("turns, 0 … 1", 1, 0.5),
     Scale("half turns, −1 … 1", 2),
@@ -57,7 +65,9 @@ STORED_RADIANS = Scale("rad as stored, the header's scaling is not applied", TWO
 
 
 def phase_scale(phases: list[Levels]) -> Scale:
-    """The scale that all echoes (and coils) of a run share. Raises ChiflowError naming the file when the levels are no phase, or not alike."""
+    """The scale that all echoes (and coils) of a run share. Raises ChiflowError naming the file when the
+    levels are no phase, or not alike.
+    """
     found = {levels.path: _scale_of(levels) for levels in phases}
     known = {scale for scale in found.values() if scale}
     if len(known) > 1:
@@ -91,7 +101,9 @@ def _inside(scale: Scale, low: float, high: float) -> bool:
 
 
 def _narrow_scale(phases: list[Levels]) -> Scale:
-    """A phase that fills no turn (no noise, or masked) is in rad when it is given as broken numbers within one, and never wraps."""
+    """A phase that fills no turn (no noise, or masked) is in rad when it is given as broken numbers within
+    one, and never wraps.
+    """
     low, high = min(levels.range[0] for levels in phases), max(levels.range[1] for levels in phases)
     broken = all(levels.kind == "f" or levels.slope != 1 for levels in phases)
     wrapping = next((levels for levels in phases if levels.wraps >= LEAST_WRAPS), None)

@@ -1,9 +1,12 @@
-"""Whether the sign of the field may be turned: iron and veins, which lie everywhere, are more paramagnetic than anything in a brain is diamagnetic.
+"""Whether the sign of the field may be turned: iron and veins, which lie everywhere, are more paramagnetic
+than anything in a brain is diamagnetic.
 
     Skew = (p₉₉.₅ + p₀.₅ − 2 p₅₀) / (p₉₉.₅ − p₀.₅) of χ, without a single lesion
-    lesion = the part that holds more than half of Σ (|χ − p₅₀| − T) over the voxels of one sign beyond T, the 96th percentile of |χ − p₅₀|
+    lesion = the part that holds more than half of Σ (|χ − p₅₀| − T) over the voxels of one sign beyond T, the
+    96th percentile of |χ − p₅₀|
 
-One calcification of 7 ml is half a percent of a brain, and would be the whole lower end. Veins and nuclei are many parts, none with half of the sum.
+One calcification of 7 ml is half a percent of a brain, and would be the whole lower end. Veins and nuclei are
+many parts, none with half of the sum.
 """
 
 import numpy as np
@@ -12,7 +15,8 @@ from scipy.ndimage import binary_dilation, label
 
 from chiflow.core.contracts import Check
 
-LEAST_SKEW = -0.15  # heads of the benchmark: 0.0 to 0.6; the same with the sign turned: below −0.15 or not to be told
+# heads of the benchmark: 0.0 to 0.6; the same with the sign turned: below −0.15 or not to be told
+LEAST_SKEW = -0.15
 SKEW_VOXELS = 20000  # below that a crop may hold anything
 EXTREME = 96.0  # percentile; lesions of up to 30 ml are found with it, and none in heads without
 TOUCHING = np.ones((3, 3, 3), bool)
@@ -20,7 +24,9 @@ TURNED = "χ is more negative than positive at its extremes: is the sign of the 
 
 
 def sign_check(chi: torch.Tensor, mask: torch.Tensor) -> list[Check]:
-    """The skew of χ (X, Y, Z) in a mask (X, Y, Z) bool beside its threshold, when there are voxels enough for one."""
+    """The skew of χ (X, Y, Z) in a mask (X, Y, Z) bool beside its threshold, when there are voxels enough for
+    one.
+    """
     inside, values = mask.cpu().numpy(), chi.cpu().numpy()
     if np.count_nonzero(inside) < SKEW_VOXELS:
         return []
@@ -30,7 +36,9 @@ def sign_check(chi: torch.Tensor, mask: torch.Tensor) -> list[Check]:
 
 
 def lesions(chi: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The one part (X, Y, Z) bool of each sign that outweighs all others, with its rim; nothing where there is none."""
+    """The one part (X, Y, Z) bool of each sign that outweighs all others, with its rim; nothing where there
+    is none.
+    """
     away = np.where(mask, chi - np.median(chi[mask]), 0)
     threshold = np.percentile(np.abs(away[mask]), EXTREME)
     found = np.zeros_like(mask)

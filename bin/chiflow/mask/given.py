@@ -1,6 +1,7 @@
 """A brain mask of the user's: taken when it can be a brain.
 
-    unlit = share of the mask without signal in the magnitude: near 0 for a brain, large for an inverted mask and for one that covers everything
+    unlit = share of the mask without signal in the magnitude: near 0 for a brain, large for an inverted mask
+    and for one that covers everything
 """
 
 import numpy as np
@@ -12,12 +13,15 @@ from chiflow.core.signal_mask import signal_mask
 from chiflow.mask.extract import Extraction
 
 MOST_UNLIT = 0.3  # an inverted mask of a head in a usual field of view has half and more
-SOME_UNLIT = 0.1  # a mask of another scan, or one that reaches into air; veins and sinuses take a few hundredths
+# a mask of another scan, or one that reaches into air; veins and sinuses take a few hundredths
+SOME_UNLIT = 0.1
 WHOLE = 0.98  # share of the volume
 
 
 def given_brain(mask: Image, magnitude: np.ndarray) -> Extraction:
-    """The brain that a mask image (X, Y, Z) means, beside the magnitude (X, Y, Z[, E]). Raises ChiflowError naming the file for what cannot be a brain."""
+    """The brain that a mask image (X, Y, Z) means, beside the magnitude (X, Y, Z[, E]). Raises ChiflowError
+    naming the file for what cannot be a brain.
+    """
     inside, notes = inside_of(mask.data, mask.path)
     unlit = float((inside & ~signal_mask(magnitude)).sum() / inside.sum())
     if inside.mean() > WHOLE and unlit == 0:
