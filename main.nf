@@ -4,7 +4,7 @@
 include { helpText ; checkedParams ; methodsOf ; unwrappings ; isOfTotalField } from './modules/params'
 include { inputFolder ; labelMaps ; lockOn ; outputFolder ; privateFolder } from './modules/folders'
 include { isBids ; bidsRuns } from './modules/bids'
-include { givenBy } from './modules/given'
+include { givenBy ; notUsed } from './modules/given'
 include { givenFor } from './modules/options'
 include { writeParams ; writeVersions ; writeDataset ; writeTable ; writeVerdicts ; keepAside ; summary } from './modules/summary'
 include { codeOf } from './modules/code'
@@ -96,6 +96,9 @@ workflow MAPS {
         ch_aside = DICOM.out.aside
         ch_records = DICOM.out.records
     }
+    ch_checked = ch_runs.toList().map { runs -> [runs, notUsed(given, runs.collect { parts -> parts[0].id })] }
+    ch_runs = ch_checked.flatMap { runs, _unused -> runs }
+    ch_aside = ch_aside.mix(ch_checked.flatMap { _runs, rows -> rows })
     ch_counted = ch_runs.count().combine(ch_aside.toSortedList().map { rows -> [rows] })
     ch_counted.subscribe { count, rows -> keepAside(info, count, rows) }
     SUSCEPTIBILITY(ch_runs, given, options, facts, info)

@@ -56,7 +56,7 @@ def figures_of(magnitude: np.ndarray, phase: np.ndarray, times: tuple[float, ...
     unwrapped = spoil(UNWRAPPINGS["tree"](combined.phase, combined.magnitude, inside, list(times)), times)
     fitted = FIELD_FITS["nonlinear"](unwrapped, combined.magnitude, inside, list(times))
     brain = extracted_brain(combined.magnitude, scan.grid.affine, method="network", weights=WEIGHTS).brain
-    return gate_figures(unwrapped, combined.magnitude, fitted.field_hz, fitted.quality, brain, list(times))
+    return gate_figures(unwrapped, combined.magnitude, fitted.field_hz, fitted.quality, brain, list(times), tuple(scan.grid.voxel_size))
 
 
 def moved(signal: np.ndarray, shift_voxels: float, degrees: float) -> np.ndarray:

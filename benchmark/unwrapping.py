@@ -25,7 +25,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bin"))
 
-from chiflow.core.nifti import load, load_mask
+from chiflow.core.masks import load_mask
+from chiflow.core.nifti import load
 from chiflow.core.signal_mask import signal_mask
 from chiflow.core.spanning_tree import wrapped
 from chiflow.core.units import TWO_PI

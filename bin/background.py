@@ -37,7 +37,7 @@ def main(
     kept = float(local.mask.sum() / total.mask.sum())
     record = Record(stage="background", method=method, parameters=local.parameters, units="ppm", figures={"MaskKept": round(kept, 4)}, checks=local.checks)
     record.inputs = digests(*(card_and_weights(weights) if remove is net else []))
-    record.warnings = [warn(message) for message in [*local.warnings, *told(local.checks)]]
+    record.warnings = [warn(message) for message in [*total.warnings, *local.warnings, *told(local.checks)]]
     record.write_beside(out)
 
 

@@ -7,7 +7,8 @@ import typer
 from chiflow.combine import SMOOTHING_MM, combine
 from chiflow.core.cli import AcquisitionFile, OutFile, execute, warn
 from chiflow.core.contracts import Acquisition, Record
-from chiflow.core.nifti import Image, load_parts, read_header, require_same_grid, save
+from chiflow.core.nifti import in_space, load_parts, read_header, require_same_grid, save
+from chiflow.core.spaces import space_of
 
 
 def main(
@@ -25,7 +26,7 @@ def main(
     """
     acquired = Acquisition.read(acquisition)
     headers = [read_header(path) for path in (phase, magnitude)]
-    phases, magnitudes = (Image(header.dataobj, header.affine, path) for header, path in zip(headers, (phase, magnitude)))
+    phases, magnitudes = (in_space(header.dataobj, space_of(header.header), path) for header, path in zip(headers, (phase, magnitude)))
     require_same_grid(magnitudes, phases)
     for image in (phases, magnitudes):
         acquired.require_echoes(image)

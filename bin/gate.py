@@ -7,7 +7,8 @@ import typer
 from chiflow.core.cli import AcquisitionFile, MagnitudeFile, choose, execute, warn
 from chiflow.core.contracts import Acquisition, Record
 from chiflow.core.errors import ChiflowError
-from chiflow.core.nifti import load, load_like, load_mask
+from chiflow.core.masks import load_mask
+from chiflow.core.nifti import load, load_like
 from chiflow.gate import POLICIES, gate_figures, judge
 
 
@@ -31,7 +32,7 @@ def main(
     acquired.require_echoes(phases)
     acquired.require_echoes(magnitudes)
     fields, qualities = (load_like(path, phases).data for path in (field, quality))
-    figures = gate_figures(phases.data, magnitudes.data, fields, qualities, load_mask(brain, phases), acquired.echo_times_s)
+    figures = gate_figures(phases.data, magnitudes.data, fields, qualities, load_mask(brain, phases), acquired.echo_times_s, acquired.geometry(phases).voxel_size)
     judgement = judge(figures)
     figures = {"Verdict": judgement.verdict} | {name: round(value, 7) for name, value in figures.items()}
     record = Record(stage="gate", method=unwrapping, figures=figures, checks=judgement.checks, warnings=judgement.reasons)

@@ -2,12 +2,12 @@
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from chiflow.core.cli import execute, warn
-from chiflow.core.nifti import Image, parts_writer
+from chiflow.core.nifti import parts_writer
 from chiflow.intake import take_in
+from chiflow.intake.direction import parsed_b0
 
 
 def main(
@@ -18,6 +18,7 @@ def main(
     out_acquisition: Annotated[Path, typer.Option(help="Output: acquisition.json (s, T, MHz, mm) with the phase convention that was found.")],
     inherited: Annotated[list[Path] | None, typer.Option(help="Sidecar of a level above, the most general first; can be repeated.")] = None,
     sign: Annotated[str, typer.Option(help="Sign of the phase: auto (part-fieldmap in Hz or the vendor tells), keep or reverse.")] = "auto",
+    b0: Annotated[str | None, typer.Option(help="B0 along the voxel axes i, j, k, as 0,0.5,0.87, where the header does not know it.")] = None,
 ) -> None:
     """Check a run and bring it into one form: 4D magnitude, 4D phase in rad, acquisition.json; 5D where coils (coil-<n>) are not combined.
 
@@ -25,8 +26,8 @@ def main(
     rad × 1000, or levels of an integer phase. The difference of two phases (EchoTime1, EchoTime2) and the magnitudes of its echoes become one
     echo at TE2 − TE1. Whatever cannot be used is refused with one line that names the file.
     """
-    scan = take_in(files, inherited or [], id, sign)
-    like = Image(np.empty(0), scan.affine, files[0])
+    scan = take_in(files, inherited or [], id, sign, parsed_b0(b0) if b0 else None)
+    like = scan.coils.like
     with parts_writer(out_magnitude, len(scan), like) as write_magnitude, parts_writer(out_phase, len(scan), like) as write_phase:
         for magnitude, phase in scan:
             write_magnitude(magnitude)

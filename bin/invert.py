@@ -66,7 +66,7 @@ def main(
             save(path, local.whole(volume), local.image)
     record = Record(stage="invert", method=method, parameters=result.parameters, units="ppm", figures=result.figures, checks=result.checks)
     record.inputs = digests(reference_region, reference_names, *(card_and_weights(weights) if invert in LEARNED else []))
-    record.warnings = [warn(message) for message in [*unlabelled(reference_label, region), *found.warnings, *told(result.checks)]]
+    record.warnings = [warn(message) for message in [*local.warnings, *unlabelled(reference_label, region), *found.warnings, *told(result.checks)]]
     record.write_beside(out)
 
 

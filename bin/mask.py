@@ -7,9 +7,10 @@ import typer
 from chiflow.core.brain import GOOD_QUALITY, without_rim
 from chiflow.core.cli import AcquisitionFile, MagnitudeFile, OutFile, choose, execute, warn
 from chiflow.core.contracts import Acquisition, Record
-from chiflow.core.nifti import load, load_like, load_mask, save
+from chiflow.core.nifti import load, load_like, save
 from chiflow.core.provenance import card_and_weights, digests
-from chiflow.mask.extract import BRAIN_EXTRACTIONS, Extraction, extracted_brain
+from chiflow.mask.extract import BRAIN_EXTRACTIONS, extracted_brain
+from chiflow.mask.given import given_brain
 from chiflow.mask.quality import figures, reliable_part
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "brain_mask.safetensors"
@@ -22,7 +23,7 @@ def main(
     out: OutFile,
     out_brain: Annotated[Path | None, typer.Option(help="Output: the brain itself, before rim and quality.")] = None,
     out_tight: Annotated[Path | None, typer.Option(help="Output: voxels of good quality only, no holes filled.")] = None,
-    mask: Annotated[Path | None, typer.Option(help="Your own brain mask, instead of the extraction; its rim stays.")] = None,
+    mask: Annotated[Path | None, typer.Option(help="Your own brain mask, instead of the extraction; its rim stays. Of a soft edge what is above half counts.")] = None,
     method: Annotated[str, typer.Option(help=f"Brain extraction, one of: {', '.join(BRAIN_EXTRACTIONS)}; what finds no brain falls back to the next.")] = "network",
     weights: Annotated[Path, typer.Option(help="Weights of the network, .safetensors with its card .json beside it.", show_default="weights/brain_mask.safetensors")] = WEIGHTS,
     least_quality: Annotated[float, typer.Option(help="Phase quality (0 … 1) below which a voxel is left out; 0 keeps all.", min=0, max=1)] = GOOD_QUALITY,
@@ -33,7 +34,7 @@ def main(
     Acquisition.read(acquisition).require_echoes(magnitudes)
     qualities = load_like(quality, magnitudes)
     if mask:
-        found = Extraction(load_mask(mask, magnitudes), "given")
+        found = given_brain(load_like(mask, magnitudes), magnitudes.data)
     else:
         found = extracted_brain(magnitudes.data, magnitudes.affine, method=method, weights=weights)
     reliable = reliable_part(found.brain if mask else without_rim(found.brain), qualities.data, least_quality)

@@ -8,7 +8,8 @@ import typer
 from chiflow.core.cli import AcquisitionFile, MagnitudeFile, MaskFile, OutFile, choose, execute
 from chiflow.core.contracts import Acquisition, Record
 from chiflow.core.errors import ChiflowError
-from chiflow.core.nifti import load, load_mask, save
+from chiflow.core.masks import load_mask
+from chiflow.core.nifti import load, save
 from chiflow.relax import RELAXATIONS, noise_of_echoes
 
 

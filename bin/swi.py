@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from chiflow.core.cli import AcquisitionFile, MagnitudeFile, MaskFile, OutFile, execute
+from chiflow.core.cli import AcquisitionFile, MagnitudeFile, MaskFile, OutFile, execute, warn
 from chiflow.core.contracts import Acquisition, Record
-from chiflow.core.nifti import load, load_like, load_mask, save
+from chiflow.core.masks import load_mask
+from chiflow.core.nifti import load, load_like, save
 from chiflow.swi import EXPONENT, HIGH_PASS_MM, SLAB_MM, combined_magnitude, minimum_projection, susceptibility_weighted
 
 
@@ -34,7 +35,8 @@ def main(
     save(mip, minimum_projection(weighted, inside, geometry, slab_mm=slab_mm), phases)
     save(out, weighted, phases)
     parameters = {"HighPassMm": high_pass_mm, "Exponent": exponent, "SlabMm": slab_mm}
-    Record(stage="swi", method="high-pass phase mask", parameters=parameters, units="arbitrary").write_beside(out)
+    warnings = [warn(text) for text in acquired.b0_warnings(phases)]
+    Record(stage="swi", method="high-pass phase mask", parameters=parameters, units="arbitrary", warnings=warnings).write_beside(out)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import typer
 
 from chiflow.core.cli import MaskFile, execute
 from chiflow.core.contracts import Record, record_path
-from chiflow.core.nifti import load, load_like, load_mask, save
+from chiflow.core.masks import load_mask
+from chiflow.core.nifti import load, load_like, save
 from chiflow.twopass import two_pass
 
 MAPS_HELP = "chi.nii with its record, residual.nii, ratio.nii and, where there are any, uncertainty.nii and start.nii"

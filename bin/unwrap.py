@@ -6,7 +6,8 @@ import typer
 
 from chiflow.core.cli import AcquisitionFile, MagnitudeFile, OutFile, PhaseFile, choose, execute, warn
 from chiflow.core.contracts import Acquisition, Record, told
-from chiflow.core.nifti import load, load_like, load_mask, save
+from chiflow.core.masks import load_mask
+from chiflow.core.nifti import load, load_like, save
 from chiflow.core.provenance import card_and_weights, digests
 from chiflow.core.signal_mask import signal_mask
 from chiflow.unwrap import APPROXIMATE, EXACT_METHODS, UNWRAPPINGS, Unwrapped, by_net, marked, net, require_exact

@@ -4,7 +4,7 @@
 include { filesBelow ; stopOn } from './folders'
 
 def isBids(folder) {
-    return folder.resolve('dataset_description.json').exists() || (megreFiles(folder) + fieldMapFiles(folder)).any { path -> path.name.contains('.nii') }
+    return folder.resolve('dataset_description.json').exists() || (megreFiles(folder) + fieldMapFiles(folder)).any { path -> path.name =~ /(?i)[.]nii/ }
 }
 
 def megreFiles(folder) {
@@ -20,7 +20,7 @@ def fieldMapFiles(folder) {
 def namedFiles(folder, place, names) {
     def subjects = folder.listFiles().findAll { path -> path.isDirectory() && path.name.startsWith('sub-') }.sort()
     def found = subjects.collectMany { subject -> filesBelow(subject) }
-    return found.findAll { path -> path.parent.name == place && path.name.matches("(?s).*_(${names})[.](nii|nii[.]gz|json)") }
+    return found.findAll { path -> path.parent.name == place && path.name.matches("(?s).*_(${names})[.](?i:nii|nii[.]gz|json)") }
 }
 
 def runId(name) {
@@ -48,7 +48,7 @@ def bidsRuns(folder) {
     def found = megreFiles(folder) ?: fieldMapFiles(folder)
     def (good, bad) = found.split { path -> wellNamed(withoutSuffix(path.name)) }
     def images = good.findAll { path -> !path.name.endsWith('.json') }
-    def stems = images.collect { path -> path.parent.resolve(path.name.replaceAll(/\.nii(\.gz)?$/, '')) } as Set
+    def stems = images.collect { path -> path.parent.resolve(path.name.replaceAll(/(?i)\.nii(\.gz)?$/, '')) } as Set
     def (own, general) = (good - images).split { path -> path.parent.resolve(path.name - '.json') in stems }
     def sidecars = folder.listFiles().findAll { path -> isGeneralSidecar(path.name) } + generalSidecars(folder) + general
     def runs = (images + own).groupBy { path -> [path.parent, runId(path.name)] }

@@ -110,8 +110,10 @@ def test_what_differs_is_no_pair(series, other):
                                       "phase images without a magnitude of the same grid, protocol and echo times: export that too"]
 
 
-def test_rounding_of_an_affine_does_not_part_a_scan(series):
-    moved = (np.array(AFFINE) + 1e-6).tolist()
+@pytest.mark.parametrize("off", [np.full((4, 4), 1e-6), np.array([[0, 0, 0, 0.05]] * 3 + [[0, 0, 0, 0]])],
+                         ids=["float32", "positions to 0.1 mm"])
+def test_rounding_of_an_affine_does_not_part_a_scan(series, off):
+    moved = (np.array(AFFINE) + off).tolist()
     assert len(found(series(6, "mag") + series(7, "phase", Affine=moved))[0]) == 1
 
 

@@ -1,13 +1,16 @@
 """NIfTI and JSON contracts: what goes out comes back, and bad files are one line."""
 
+import gzip
 import json
 
+import nibabel
 import numpy as np
 import pytest
 
 from chiflow.core.contracts import Acquisition, Record
 from chiflow.core.errors import ChiflowError
-from chiflow.core.nifti import Image, load, load_like, load_mask, load_parts, read_header, save, save_parts
+from chiflow.core.masks import load_mask
+from chiflow.core.nifti import Image, load, load_like, load_parts, read_header, rounding_note, save, save_parts
 
 AFFINE = np.array([[-0.8, 0.02, 0, 10], [0.02, 0.8, 0, -20], [0, 0, 2.0, 5], [0, 0, 0, 1.0]])
 
@@ -95,11 +98,57 @@ def test_a_bad_file_is_named(tmp_path, case):
         load(path)
 
 
+def in_one(path, data, kind):
+    """A NIfTI file of one of the kinds that are read, with the same matrix and codes."""
+    made = (nibabel.Nifti2Image if kind == "NIfTI-2" else nibabel.Nifti1Image)(data, AFFINE)
+    for place in (made.set_qform, made.set_sform):
+        place(AFFINE, 1)
+    if kind == "big end first":
+        made = nibabel.Nifti1Image(data, None, made.header.as_byteswapped(">"))
+    path.write_bytes(gzip.compress(made.to_bytes()) if path.name.lower().endswith("gz") else made.to_bytes())
+
+
+@pytest.mark.parametrize("name, kind", [("a.nii", "NIfTI-2"), ("a.nii.gz", "NIfTI-2"), ("a.NII.GZ", "NIfTI-1"), ("a.NII", "NIfTI-1"), ("a.nii", "big end first")])
+def test_other_forms_of_nifti_are_read(tmp_path, name, kind):
+    data = np.random.default_rng(0).normal(size=(5, 6, 7)).astype(np.float32)
+    in_one(tmp_path / name, data, kind)
+    back = load(tmp_path / name)
+    assert np.array_equal(back.data, data) and np.allclose(back.affine, AFFINE, atol=1e-6) and back.code == 1
+
+
+def test_a_byte_order_mark_before_json_is_no_content(tmp_path):
+    (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf" + json.dumps({"EchoTimes": [0.004], "MagneticFieldStrength": 3}).encode())
+    assert Acquisition.read(tmp_path / "a.json").echo_times_s == [0.004]
+
+
+@pytest.mark.parametrize("target, said", [(".git/annex/objects/x/MD5E-s12--a.nii.gz", "a link without content: fetch it with 'datalad get' or 'git annex get'"),
+                                          ("/cache/dvc/ab/cdef", "a link without content: fetch it")])
+def test_a_link_without_content_is_named_with_what_to_do(tmp_path, target, said):
+    (tmp_path / "a.nii.gz").symlink_to(target)
+    with pytest.raises(ChiflowError, match=f"a.nii.gz: {said}"):
+        load(tmp_path / "a.nii.gz")
+
+
+@pytest.mark.parametrize("content, said", [("/annex/objects/MD5E-s12--a.nii.gz\n", "datalad get"), ("version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 9\n", "git lfs pull")])
+def test_what_stands_in_for_a_file_is_named_with_what_to_do(tmp_path, content, said):
+    for name in ("a.nii.gz", "a.json"):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(ChiflowError, match=f"{name}: stands in for a file that is not here: .*{said}"):
+            (load if name == "a.nii.gz" else Acquisition.read)(tmp_path / name)
+
+
+def test_headers_that_round_are_taken_with_a_note(tmp_path):
+    reference, rounded = load(image(tmp_path)), AFFINE.copy()
+    rounded[:3, 3] = rounded[:3, 3].round(1) + 0.04
+    near = load_like(image(tmp_path, "near.nii", affine=rounded), reference)
+    assert rounding_note(near, reference) == ["near.nii: its header places it up to 0.069 mm off map.nii: taken for rounding"] and not rounding_note(reference, reference)
+
+
 def test_other_grids_are_refused(tmp_path):
     reference = load(image(tmp_path))
     shifted = AFFINE.copy()
-    shifted[0, 3] += 0.1
-    with pytest.raises(ChiflowError, match="0.1 mm off"):
+    shifted[0, 3] += 0.5
+    with pytest.raises(ChiflowError, match="0.5 mm off the grid of map.nii, more than half a voxel"):
         load_like(image(tmp_path, "shifted.nii", affine=shifted), reference)
     with pytest.raises(ChiflowError, match=r"\(11, 12, 14\)"):
         load_like(image(tmp_path, "longer.nii", np.ones((11, 12, 14), dtype=np.float32)), reference)
@@ -137,6 +186,8 @@ def test_an_acquisition_by_hand_is_enough_and_keeps_what_it_does_not_know(tmp_pa
     ({"EchoTimes": [0.008, 0.004]}, "do not increase"),
     ({"EchoTimes": [0.0, 0.004]}, "positive"),
     ({"EchoTimes": None}, "EchoTimes"),
+    ({"MagneticFieldStrength": 30000, "ImagingFrequency": None}, "MagneticFieldStrength 30000 looks like gauss"),
+    ({"MagneticFieldStrength": None, "ImagingFrequency": 123.2e6}, "ImagingFrequency 1.232e.08 looks like Hz"),
     ({"EchoTimes": []}, "EchoTimes"),
     ({"MagneticFieldStrength": None, "ImagingFrequency": None}, "ImagingFrequency"),
     ({"MagneticFieldStrength": "three"}, "MagneticFieldStrength"),

@@ -15,6 +15,7 @@ from chiflow.gate.motion import displacement_voxels
 from chiflow.phantom.grid import rotation
 
 SHAPE = (40, 42, 38)
+VOXEL = (3.0, 3.0, 3.0)
 TIMES = [0.004, 0.010, 0.016, 0.022]
 TURN = np.float32(2 * np.pi)
 
@@ -37,7 +38,7 @@ class Scan:
 
     def figures(self):
         fitted = FIELD_FITS["nonlinear"](self.phase, self.magnitude, np.ones(SHAPE, bool), self.times)
-        return gate_figures(self.phase, self.magnitude, fitted.field_hz, fitted.quality, self.brain, self.times)
+        return gate_figures(self.phase, self.magnitude, fitted.field_hz, fitted.quality, self.brain, self.times, VOXEL)
 
     def verdict(self):
         return judge(self.figures()).verdict
@@ -134,10 +135,10 @@ def test_what_was_not_unwrapped_counts_against_coverage_only(times):
     hole[12:20, 12:20, 12:20] = True
     fitted = FIELD_FITS["linear"](scan.phase, scan.magnitude, ~hole, scan.times)
     scan.phase[hole] = 0
-    figures = gate_figures(scan.phase, scan.magnitude, fitted.field_hz, fitted.quality, scan.brain, scan.times)
+    figures = gate_figures(scan.phase, scan.magnitude, fitted.field_hz, fitted.quality, scan.brain, scan.times, VOXEL)
     assert 0.9 < figures.pop("Coverage") < 0.99 and figures.keys() == whole.keys() - {"Coverage"}
     assert judge(figures).verdict == "pass" and figures["Jumps"] == 0
-    nothing = gate_figures(0 * scan.phase, scan.magnitude, fitted.field_hz, 0 * fitted.quality, scan.brain, scan.times)
+    nothing = gate_figures(0 * scan.phase, scan.magnitude, fitted.field_hz, 0 * fitted.quality, scan.brain, scan.times, VOXEL)
     assert nothing == {"Coverage": 0.0} and judge(nothing).verdict == "fail"
 
 
@@ -166,7 +167,7 @@ def test_echo_wraps_is_the_share_of_voxels_that_are_off_by_more_than_half_a_turn
     wrong = np.random.default_rng(0).random(SHAPE) < 0.2
     scan.phase[..., 2] += np.where(wrong, 1.1 * TURN / 2, 0.9 * TURN / 2 * (np.random.default_rng(1).random(SHAPE) < 0.2)).astype(np.float32)
     fitted = FIELD_FITS["linear"](scan.phase, scan.magnitude, np.ones(SHAPE, bool), TIMES)
-    figures = gate_figures(scan.phase, scan.magnitude, fitted.field_hz, fitted.quality, scan.brain, TIMES)
+    figures = gate_figures(scan.phase, scan.magnitude, fitted.field_hz, fitted.quality, scan.brain, TIMES, VOXEL)
     assert figures["EchoWraps"] == pytest.approx(0.2, abs=0.02)  # 20 000 voxels: 0.3 %; 0.9 of half a turn weighs less in other echoes
 
 

@@ -18,6 +18,9 @@ from chiflow.core.cli import execute
 from chiflow.core.contracts import Acquisition
 from chiflow.core.errors import ChiflowError
 from chiflow.core.nifti import load_parts
+from chiflow.core.quantities import MAGNETS_T, field_fault
+from chiflow.core.spaces import Space
+from chiflow.core.units import GAMMA_BAR_MHZ_PER_T
 from chiflow.intake import take_in
 from chiflow.intake.levels import SCALES
 from chiflow.intake.signal import from_difference
@@ -55,6 +58,8 @@ class Bids:
     def image(self, echo, part, data, slope=1.0, intercept=0.0, affine=AFFINE, path=None):
         """Store data (any type) under a scaling that the header names."""
         image = nibabel.Nifti1Image(data, affine)
+        for place in (image.set_qform, image.set_sform):
+            place(affine, 1)
         raw = bytearray(image.to_bytes())
         raw[112:120] = np.array([slope, intercept], "<f4").tobytes()
         path = path or self.path(echo, part)
@@ -141,9 +146,61 @@ def test_phase_comes_out_in_rad_whatever_its_levels(bids, store):
     assert (scan.phase.dtype, scan.magnitude.dtype) == (np.float32, np.float32)
 
 
+def smooth(shape=SHAPE):
+    """A phase that does not wrap, rad × 10."""
+    x, y, z = np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij")
+    return np.stack([20 * e * (x * y + 0.5 * z) for e in (1, 2, 3)], axis=-1)
+
+
 def test_a_phase_without_noise_that_fills_no_turn_is_taken_as_rad(bids):
-    scan = bids.polar(lambda phase: (np.float32(0.3) * phase.astype(np.float32), 1, 0)).take_in()
-    assert np.allclose(scan.phase, 0.3 * PHASE, atol=1e-6)
+    with mock.patch.multiple(sys.modules[__name__], PHASE=0.03 * smooth()):
+        scan = bids.polar(lambda phase: (phase.astype(np.float32), 1, 0)).take_in()
+    assert np.allclose(scan.phase, 0.03 * smooth(), atol=1e-6)
+
+
+OTHER_UNITS = {  # what one turn is worth, the lowest value, the type that it is stored in, the name
+    "turns": (1, -0.5, np.float32, "turns, −0.5 … 0.5"), "0 … 1": (1, 0, np.float32, "turns, 0 … 1"), "−1 … 1": (2, -1, np.float32, "half turns, −1 … 1"),
+    "degrees": (360, -180, np.float32, "degrees, −180 … 180"), "whole degrees": (360, -180, np.int16, "degrees, −180 … 180"), "0 … 360": (360, 0, np.float32, "degrees, 0 … 360"),
+    "rad × 100": (200 * np.pi, -100 * np.pi, np.int16, "rad × 100"),
+}
+
+
+@pytest.mark.parametrize("worth, lowest, kind, name", OTHER_UNITS.values(), ids=OTHER_UNITS)
+def test_noise_that_fills_a_whole_turn_tells_its_unit(bids, worth, lowest, kind, name):
+    store = lambda phase: ((np.mod(phase / (2 * np.pi) - lowest / worth, 1) * worth + lowest).astype(np.float32), 1, 0)
+    rounded = lambda phase: (np.round(store(phase)[0]).astype(kind), 1, 0)
+    scan = bids.polar(store if kind is np.float32 else rounded).take_in()
+    assert scan.convention["Scale"] == name
+    assert turns(scan.phase, PHASE) <= (1e-5 if kind is np.float32 else 1.01 * np.pi / worth), "half a level"
+
+
+def rescaled_twice(phase):
+    """Levels 0 … 4095 were meant to become rad, and a second program scaled again: −π … 2.28."""
+    return (0.8626 * phase - 0.431).astype(np.float32), 1, 0
+
+
+NO_UNIT = {
+    "rescaled twice": (PHASE, rescaled_twice, "they wrap from -3.1. to 2.28, and a turn is 6.28 rad: scaled twice"),
+    "a third of a turn": (PHASE, lambda phase: (0.3 * phase.astype(np.float32), 1, 0), "they wrap from -0.94 to 0.94.*, and a turn is 6.28 rad: scaled twice"),
+    "unwrapped": (smooth(), lambda phase: (phase.astype(np.float32), 1, 0), "they look like rad that has been unwrapped"),
+    "a field in Hz": (smooth()[..., :1] + 0 * PHASE, lambda phase: (phase.astype(np.float32), 1, 0), "they look like Hz"),
+    "a field in Hz with noise": (np.random.default_rng(0).uniform(-203, 203, PHASE.shape), lambda phase: (phase.astype(np.float32), 1, 0), "they look like Hz"),
+}
+
+
+@pytest.mark.parametrize("phase, store, said", NO_UNIT.values(), ids=NO_UNIT)
+def test_a_phase_in_no_unit_is_named_for_what_it_looks_like(bids, phase, store, said):
+    with mock.patch.multiple(sys.modules[__name__], PHASE=phase):
+        bids.polar(store)
+    with pytest.raises(ChiflowError, match=f"echo-1_part-phase.*: {said}"):
+        bids.take_in()
+
+
+def test_a_masked_phase_that_wraps_tells_its_unit(bids):
+    wide = np.where((MAGNITUDE > 50), np.angle(np.exp(1j * smooth() * 0.3)), 0)
+    with mock.patch.multiple(sys.modules[__name__], PHASE=wide):
+        scan = bids.polar(lambda phase: ((phase / np.pi).astype(np.float32), 1, 0)).take_in()
+    assert scan.convention["Scale"] == "half turns, −1 … 1" and turns(scan.phase, wide) < 1e-5
 
 
 def test_real_and_imaginary_part_are_the_same_signal(bids):
@@ -241,7 +298,7 @@ def test_the_magnitude_of_a_difference_has_the_noise_of_an_echo(bids):
 
 
 def volume(values):
-    return Volume(values.astype(np.float32), Levels(Path(), "f", 1, 0, values.min(), values.max()), np.eye(4))
+    return Volume(values.astype(np.float32), Levels(Path(), "f", 1, 0, values.min(), values.max()), Space(np.eye(4), 1))
 
 
 def test_a_difference_has_no_signal_where_one_magnitude_is_0(bids):
@@ -452,7 +509,20 @@ def spoil_truncated_plain(bids):
 
 
 def spoil_affine(bids):
-    bids.image(2, "phase", PHASE[..., 1].astype(np.float32), affine=AFFINE + np.eye(4)[:, [2]] * [[0, 0, 0, 0.3]])
+    bids.image(2, "phase", PHASE[..., 1].astype(np.float32), affine=AFFINE + np.eye(4)[:, [2]] * [[0, 0, 0, 0.5]])
+
+
+def test_headers_of_one_scan_that_differ_a_little_are_taken_with_a_note(bids):
+    """0.05° between echoes moves the far corner by less than half a voxel: the voxels are the same ones."""
+    angle = np.deg2rad(0.05)
+    turned = nibabel.affines.from_matvec(np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])) @ AFFINE
+    bids.polar()
+    for part, data in (("mag", MAGNITUDE), ("phase", PHASE)):
+        bids.image(2, part, data[..., 1].astype(np.float32), affine=turned)
+    scan = bids.take_in()
+    notes = scan.acquisition.model_extra["Notes"]
+    assert len(notes) == 2 and all("echo-2" in note and "taken for rounding" in note for note in notes)
+    assert scan.acquisition.warnings == [] and turns(scan.phase, PHASE) < 1e-6 and np.allclose(scan.affine, AFFINE)
 
 
 def spoil_field_strength(bids):
@@ -474,10 +544,10 @@ BAD = {
     "infinite": (spoil_inf, "echo-2_part-mag.*1 voxels are infinite"),
     "all zero": (spoil_zero, "echo-2_part-phase.*every voxel is 0"),
     "field map by levels": (spoil_field_map, "echo-1_part-phase.*they look like Hz, and a field map made by the scanner is not phase"),
-    "levels of nothing known": (spoil_unknown_levels, "echo-1_part-phase.*neither rad nor rad × 1000.*give the phase in rad"),
+    "levels of nothing known": (spoil_unknown_levels, "echo-1_part-phase.*in no unit of phase that is known.*give the phase in rad"),
     "truncated gzip": (spoil_truncated, "echo-2_part-phase.*is it complete"),
     "truncated": (spoil_truncated_plain, r"echo-2_part-mag_MEGRE.nii: .*complete"),
-    "other affine": (spoil_affine, "echo-2_part-phase.*0.3 mm off"),
+    "other affine": (spoil_affine, "echo-2_part-phase.*0.5 mm off the grid of .*more than half a voxel"),
     "other shape": (lambda b: b.image(2, "phase", PHASE[1:, ..., 1].astype(np.float32)), r"echo-2_part-phase.*\(10, 12, 13\) != \(11, 12, 13\)"),
     "one slice": (lambda b: b.image(1, "mag", MAGNITUDE[:, :, :1, 0].astype(np.float32)), "echo-1_part-mag.*a single slice"),
     "two dimensions": (lambda b: b.image(1, "mag", MAGNITUDE[:, :, 1, 0].astype(np.float32)), "echo-1_part-mag.*a single slice"),
@@ -494,8 +564,11 @@ BAD = {
                         "echo-3_part-mag.*0.014 s does not follow 0.02 s of echo 2"),
     "no field strength": (spoil_field_strength,
                           "echo-1_part-mag.*MagneticFieldStrength .T. or ImagingFrequency .MHz. is missing"),
-    "frequency in Hz": (lambda b: b.sidecar(1, "mag", {"ImagingFrequency": 123.2e6}), "echo-1_part-mag.*ImagingFrequency.*not the proton frequency"),
-    "field strength in gauss": (lambda b: b.sidecar(1, "mag", {"MagneticFieldStrength": 30000}), "echo-1_part-mag.*not the proton frequency"),
+    "frequency in Hz": (lambda b: b.sidecar(1, "mag", {"ImagingFrequency": 123.2e6}), "echo-1_part-mag.*ImagingFrequency 1.232e.08 looks like Hz: BIDS wants MHz, that is 123.2"),
+    "field strength in gauss": (lambda b: b.sidecar(1, "mag", {"MagneticFieldStrength": 30000}), "echo-1_part-mag.*MagneticFieldStrength 30000 looks like gauss: BIDS wants T, that is 3"),
+    "another nucleus": (lambda b: b.sidecar(1, "mag", {"ImagingFrequency": 49.9}), "echo-1_part-mag.*not the proton frequency at 3 T"),
+    "voxels in m": (lambda b: [b.image(e, p, (MAGNITUDE if p == "mag" else PHASE)[..., e - 1].astype(np.float32), affine=AFFINE @ np.diag([1e-3, 1e-3, 1e-3, 1]))
+                               for e in (1, 2, 3) for p in ("mag", "phase")], "the voxel side of the header 0.0008 looks like m"),
     "slices far apart": (lambda b: b.sidecar(1, "mag", {"SliceThickness": 2, "SpacingBetweenSlices": 5}), "echo-1_part-mag.*slices of 2 mm lie 5 mm apart"),
     "missing phase": (lambda b: b.path(2, "phase").unlink(), "echo-2_part-mag.*echo 2 has no phase image"),
     "missing magnitude": (lambda b: b.path(3, "mag").unlink(), "echo-3_part-phase.*echo 3 has no mag image"),
@@ -519,6 +592,47 @@ def test_bad_input_is_named(bids, spoil, said):
     spoil(bids.polar())
     with pytest.raises(ChiflowError, match=said):
         bids.take_in()
+
+
+@pytest.mark.parametrize("given, kept", [([15], 15), ([15, 15, 15], 15), (15, 15), ([5, 15, 25], None), ("15", None), (0.26, None), (1500, None)])
+def test_a_flip_angle_that_is_an_array_is_one_number_or_left_out_with_a_note(bids, given, kept):
+    scan = bids.polar(changes={"FlipAngle": given, "Manufacturer": ["Siemens"]}).take_in()
+    facts = scan.acquisition.model_extra
+    assert (facts.get("FlipAngle"), facts["Manufacturer"], scan.acquisition.warnings) == (kept, "Siemens", [])
+    assert [("FlipAngle" in note and "left out" in note) for note in facts["Notes"]] == ([] if kept else [True])
+
+
+def test_arrays_of_a_file_with_all_echoes_are_one_number_an_echo(bids):
+    for part, data in (("mag", MAGNITUDE), ("phase", PHASE)):
+        stem = bids.folder / f"sub-1_part-{part}_MEGRE.nii"
+        bids.image(0, part, data.astype(np.float32), path=stem)
+        stem.with_suffix(".json").write_text(json.dumps(SIDECAR | {"EchoTime": TIMES, "FlipAngle": [15, 16, 17], "MagneticFieldStrength": [3, 3, 3]}))
+    acquired = bids.take_in().acquisition
+    assert (acquired.model_extra["FlipAngle"], acquired.magnetic_field_strength_t, acquired.echo_times_s) == (15, 3, list(TIMES))
+
+
+@pytest.mark.parametrize("key, value, unit", [
+    ("MagneticFieldStrength", 30000, "gauss"), ("MagneticFieldStrength", 15000, "gauss"), ("MagneticFieldStrength", 3000, "mT"), ("MagneticFieldStrength", 1500, "mT"),
+    ("MagneticFieldStrength", 123.2, "MHz"), ("ImagingFrequency", 123.2e6, "Hz"), ("ImagingFrequency", 123200, "kHz"), ("ImagingFrequency", 3, "T"),
+    ("ImagingFrequency", 0.1232, "GHz")])
+def test_field_strength_in_another_unit_is_named_when_it_stands_alone(bids, key, value, unit):
+    bids.polar(changes={"MagneticFieldStrength": None, "ImagingFrequency": None} | {key: value})
+    with pytest.raises(ChiflowError, match=f"echo-1_part-mag.*{key} .* looks like {unit}: BIDS wants "):
+        bids.take_in()
+
+
+@pytest.mark.parametrize("time, unit", [(4.0, "milliseconds"), (4000.0, "microseconds"), (4e-6, "milliseconds divided by a million")])
+def test_echo_times_in_another_unit_are_named(bids, time, unit):
+    bids.polar()
+    bids.sidecar(1, "mag", {"EchoTime": time})
+    with pytest.raises(ChiflowError, match=f"EchoTime .* looks like {unit}: BIDS wants s, that is 0.004"):
+        bids.take_in()
+
+
+def test_every_magnet_is_possible(bids):
+    for strength in MAGNETS_T:
+        assert field_fault(strength, GAMMA_BAR_MHZ_PER_T * strength) is None and field_fault(strength, None) is None
+    assert field_fault(0.064, 2.725) is None, "of two that agree nothing is doubted"
 
 
 @pytest.mark.parametrize("thickness, spacing, warned", [(2, 2, 0), (2, 1, 0), (2, 2.4, 1), (1.99, 2, 0)])

@@ -15,6 +15,7 @@ from chiflow.invert.problem import MaskedProblem
 from chiflow.invert.reference import Region, csf_region
 from chiflow.core.variation.remainder import with_remainder
 from chiflow.invert.result import Susceptibility
+from chiflow.invert.sign import sign_check
 
 AXIAL = Geometry((31, 32, 33))
 OBLIQUE = Geometry((32, 31, 22), (1.0, 1.1, 1.5), (0.3, -0.3, 0.9))
@@ -132,6 +133,23 @@ def test_a_turned_sign_is_seen_in_the_extremes_of_chi_when_there_are_voxels_enou
     everywhere = torch.ones(geometry.shape, dtype=torch.bool)
     result = judged(Susceptibility(chi), chi, everywhere, geometry, everywhere.float(), 0.001)
     assert [check.verdict for check in result.checks if check.name == "Skew"] == verdicts
+
+
+@pytest.mark.parametrize("ppm, ml", [(0, 0), (-0.6, 7), (-0.6, 20), (1.0, 7), (1.0, 30)])
+def test_one_lesion_is_not_taken_for_a_turned_sign_and_does_not_hide_one(ppm, ml):
+    """Veins in all of the head and nuclei are the positive end; a calcification or a haemorrhage is one place, whatever its sign."""
+    shape, spacing = (60, 66, 54), 2.5
+    axes = np.meshgrid(*[(np.arange(n) - n / 2) * spacing for n in shape], indexing="ij")
+    brain = (axes[0] / 65) ** 2 + (axes[1] / 75) ** 2 + (axes[2] / 60) ** 2 < 1
+    random = np.random.default_rng(0)
+    chi = random.normal(0, 0.02, shape)
+    for place in random.uniform(-40, 40, (60, 3)):
+        chi += 0.2 * (sum((axis - at) ** 2 for axis, at in zip(axes, place)) < 4**2)
+    radius = (3000 * ml / (4 * np.pi)) ** (1 / 3)
+    chi = np.where(sum((axis - at) ** 2 for axis, at in zip(axes, (20, -25, 10))) < radius**2, ppm, chi)
+    for sign, verdict in ((1, "pass"), (-1, "warn")):
+        check, = sign_check(torch.from_numpy(sign * chi), torch.from_numpy(brain))
+        assert check.verdict == verdict and check.value == pytest.approx(sign * 0.65, abs=0.25)
 
 
 def test_csf_is_found_by_its_slow_decay():

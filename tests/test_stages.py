@@ -171,7 +171,7 @@ def bad(folder):
 
 
 @pytest.mark.parametrize("stage, option, value, said", [
-    *[(stage, "--acquisition", "ms.json", "ms.json: EchoTimes: echo times [4.0, 10.0, 16.0] look like milliseconds") for stage in ("combine", "invert", "relax")],
+    *[(stage, "--acquisition", "ms.json", "ms.json: EchoTimes: EchoTime 16 looks like milliseconds: BIDS wants s, that is 0.016") for stage in ("combine", "invert", "relax")],
     ("unwrap", "--acquisition", "empty.json", "empty.json: EchoTimes: Field required"),
     ("combine", "--magnitude", "short.nii", "short.nii: 2 echoes, but the acquisition has 3 echo times"),
     ("combine", "--phase", "nan.nii", "nan.nii: 3 voxels are NaN or infinite"),

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from chiflow.core.errors import ChiflowError
-from chiflow.core.nifti import SAME_PLACE_MM, Image, grid_distance, load, upright, write_bytes
+from chiflow.core.nifti import Image, load, upright, write_bytes
+from chiflow.core.spaces import SAME_PLACE_MM, grid_distance
 
 WINDOW_PPM = 0.1
 

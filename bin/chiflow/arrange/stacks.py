@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from chiflow.core.conversion import Aside, ConvertedImage
-from chiflow.core.nifti import SAME_PLACE_MM, grid_distance
+from chiflow.core.spaces import grid_distance
 
 SAME_TIME_S = 1e-5  # echo times are given to 10 µs by every vendor
 SAME_REPETITION_S = 1e-4
 SAME_ANGLE_DEG = 0.01
+ROUNDED_MM = 0.2  # positions that a program rounded to 0.1 mm lie up to 0.09 mm off, both ways; two scans of a session lie farther apart
 PART_WORDS = {"mag", "magnitude", "m", "pha", "phase", "ph", "p", "real", "r", "re", "imag", "imaginary", "i", "im", "phase map"}
 
 
@@ -139,8 +140,8 @@ def same_scan(one: ConvertedImage, other: ConvertedImage) -> bool:
 
 
 def same_grid(one: ConvertedImage, other: ConvertedImage) -> bool:
-    """Whether the voxels of two images lie at one place."""
-    return one.shape == other.shape and grid_distance(np.array(one.affine), np.array(other.affine), tuple(one.shape)) < SAME_PLACE_MM
+    """Whether the voxels of two images lie at one place, but for what their headers round to."""
+    return one.shape == other.shape and grid_distance(np.array(one.affine), np.array(other.affine), tuple(one.shape)) < ROUNDED_MM
 
 
 def protocol(image: ConvertedImage) -> str:

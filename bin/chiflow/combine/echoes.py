@@ -2,7 +2,7 @@
 
     S_e = Σ_c |S_ec| S_ec exp(−i(φ0_c ± b)) / √Σ_c |S_ec|²        φ0_c: offset of coil c, b: of a bipolar readout
 
-For a single coil that is its signal without offset. φ0 and b vary over centimetres and are found on a coarse grid.
+Slices that were excited one by one lose the phase of their own first. For a single coil S is its signal without offset. φ0 and b vary over centimetres and are found on a coarse grid.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,6 +13,7 @@ import numpy as np
 from chiflow.combine.bipolar import Readout, find_readout
 from chiflow.combine.blocks import Blocks
 from chiflow.combine.offset import SMOOTHING_MM, coil_offset, evolution, smoothed_phase
+from chiflow.combine.slices import slice_offsets, without_slice_offsets
 from chiflow.core.signal_mask import signal_mask
 from chiflow.core.spanning_tree import wrapped
 
@@ -39,15 +40,19 @@ def combine(coils: Coils, echo_times_s: list[float], voxel_size: tuple[float, ..
     """
     if len(echo_times_s) == 1:
         return _single_echo(coils, voxel_size, smoothing_mm, difference)
+    ratio = echo_times_s[0] / (echo_times_s[1] - echo_times_s[0])
+    own = slice_offsets(coils, ratio)
+    coils = without_slice_offsets(coils, *own) if own else coils
     blocks, firsts, products = _coarse(coils, voxel_size)
     mask = signal_mask(np.sqrt(np.abs(products[0])))
     steps = [evolution(product, mask) for product in products]
     readout = _readout(steps, echo_times_s, np.where(mask, np.abs(products[0]), 0))
     bipolar = readout.phase(mask.shape, 0) if readout and readout.is_bipolar else np.zeros(mask.shape, np.float32)
-    ratio, sigma = echo_times_s[0] / (echo_times_s[1] - echo_times_s[0]), [smoothing_mm / v for v in blocks.voxel_size]
+    sigma = [smoothing_mm / v for v in blocks.voxel_size]
     offsets = [coil_offset(first * np.exp(-1j * bipolar), steps[0] + 2 * bipolar, ratio, np.where(mask, np.abs(first) ** 2, 0), sigma) for first in firsts]
     summed = _summed(coils, blocks, offsets, bipolar)
-    return Combined(*summed, _told(readout, len(offsets)))
+    slices = {"SliceOffsets": f"along {'ijk'[own[0]]}, taken off"} if own else {}
+    return Combined(*summed, _told(readout, len(offsets)) | slices)
 
 
 def _single_echo(coils: Coils, voxel_size: tuple[float, ...], smoothing_mm: float, difference: bool) -> Combined:

@@ -17,7 +17,7 @@ ACQUISITION_HELP = "acquisition.json: EchoTimes (s), MagneticFieldStrength (T), 
 AcquisitionFile = Annotated[Path, typer.Option("--acquisition", help=ACQUISITION_HELP)]
 MagnitudeFile = Annotated[Path, typer.Option("--magnitude", help="4D magnitude, one echo after the other, any unit.")]
 PhaseFile = Annotated[Path, typer.Option("--phase", help="4D phase in rad, one echo after the other.")]
-MaskFile = Annotated[Path, typer.Option("--mask", help="3D mask, voxels above 0 count.")]
+MaskFile = Annotated[Path, typer.Option("--mask", help="3D mask of 0 and another value; of a soft edge what is above half counts.")]
 FieldFile = Annotated[Path, typer.Option("--field", help="3D field map, in the unit of --field-unit.")]
 FieldUnit = Annotated[str, typer.Option("--field-unit", help="Unit of the field and noise maps: ppm or hz.")]
 NOISE_HELP = "3D standard deviation of the field; without it the noise is estimated from the field."

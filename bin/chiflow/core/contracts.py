@@ -14,23 +14,24 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 import chiflow
+from chiflow.core.content import require_content
 from chiflow.core.errors import ChiflowError
 from chiflow.core.geometry import Geometry, geometry_of
 from chiflow.core.nifti import Image, write_bytes
 from chiflow.core.provenance import code_sha256, cost, host
+from chiflow.core.quantities import ECHO_TIME, field_fault
+from chiflow.core.spaces import SCANNER
 from chiflow.core.units import larmor_frequency_mhz
 
 RECORDED_PACKAGES = ("numpy", "scipy", "nibabel", "torch", "dcm2niix")
 VERDICTS = ("pass", "warn", "fail")
-LONGEST_ECHO_S = 0.5  # no gradient echo lives that long: larger numbers are milliseconds
 
 
 def read_json(path: Path) -> Any:
     """The content of a JSON file. Raises ChiflowError naming the file."""
+    require_content(path)
     try:
-        return json.loads(Path(path).read_text(encoding="utf8"))
-    except FileNotFoundError as error:
-        raise ChiflowError(f"{path}: no such file") from error
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ChiflowError(f"{path}: not a JSON file ({error})") from error
 
@@ -94,18 +95,19 @@ class Acquisition(Contract):
     @field_validator("echo_times_s")
     @classmethod
     def _seconds_and_rising(cls, times: list[float]) -> list[float]:
-        if any(not np.isfinite(t) or t <= 0 for t in times):
-            raise ValueError(f"echo times {times} must be positive")
-        if max(times) > LONGEST_ECHO_S:
-            raise ValueError(f"echo times {times} look like milliseconds, seconds are expected")
+        faults = [fault for fault in map(ECHO_TIME.fault, times) if fault]
+        if faults:
+            raise ValueError(faults[-1])
         if any(later <= earlier for earlier, later in zip(times, times[1:])):
             raise ValueError(f"echo times {times} do not increase")
         return times
 
     @model_validator(mode="after")
-    def _field_strength_known(self):
+    def _field_strength_possible(self):
         if self.magnetic_field_strength_t is None and self.imaging_frequency_mhz is None:
             raise ValueError("MagneticFieldStrength (T) or ImagingFrequency (MHz) is needed to give ppm")
+        if fault := field_fault(self.magnetic_field_strength_t, self.imaging_frequency_mhz):
+            raise ValueError(fault)
         return self
 
     @cached_property
@@ -121,6 +123,11 @@ class Acquisition(Contract):
     def geometry(self, image: Image) -> Geometry:
         """Grid and B0 direction of an image of this run."""
         return geometry_of(image.affine, image.data.shape, self.b0_direction)
+
+    def b0_warnings(self, image: Image) -> list[str]:
+        """What is to be said when neither the acquisition nor the header of an image knows B0."""
+        text = f"{image.path.name}: no matrix of its header leads to the scanner's axes: B0 is guessed from another, give B0Direction (voxel axes) in the acquisition"
+        return [text] if self.b0_direction is None and image.code != SCANNER else []
 
     def require_echoes(self, image: Image) -> None:
         """Raise ChiflowError unless the image (X, Y, Z[, E[, C]]) has an echo for each echo time."""

@@ -10,7 +10,8 @@ from chiflow.core.box import mask_box
 from chiflow.core.contracts import Acquisition
 from chiflow.core.errors import ChiflowError
 from chiflow.core.geometry import Geometry
-from chiflow.core.nifti import Image, load, load_like, load_mask
+from chiflow.core.masks import load_mask
+from chiflow.core.nifti import Image, load, load_like
 from chiflow.core.reliability import noise_of_field, reliability
 from chiflow.core.units import hz_to_ppm
 
@@ -19,7 +20,7 @@ UNITS = ("ppm", "hz")
 
 @dataclass(frozen=True)
 class FieldInput:
-    """field (ppm), mask (bool) and weight, tensors of one box; sigma_ppm; the geometry of the box, and how to put it back."""
+    """field (ppm), mask (bool) and weight, tensors of one box; sigma_ppm; the geometry of the box, how to put it back, and what is not sure."""
 
     field: torch.Tensor
     mask: torch.Tensor
@@ -28,6 +29,7 @@ class FieldInput:
     geometry: Geometry
     box: tuple[slice, ...]
     image: Image
+    warnings: tuple[str, ...] = ()
 
     @property
     def known(self) -> tuple:
@@ -66,7 +68,7 @@ def load_field(field: Path, mask: Path, noise: Path | None, acquisition: Path, u
     sigma = in_ppm(np.median(noises[inside][noises[inside] > 0]), noise_unit, acquired) if known else noise_of_field(field_ppm, inside[box])
     volumes = (field_ppm, inside[box], reliability(noises, inside)[box])
     tensors = (torch.from_numpy(np.ascontiguousarray(v)).to(device) for v in volumes)
-    return FieldInput(*tensors, float(sigma), geometry, box, image)
+    return FieldInput(*tensors, float(sigma), geometry, box, image, tuple(acquired.b0_warnings(image)))
 
 
 def in_ppm(values, unit: str, acquired: Acquisition):

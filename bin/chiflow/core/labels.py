@@ -1,5 +1,6 @@
 """Label images that the user brings (BIDS `_dseg`), and the names of their labels."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -7,7 +8,9 @@ import numpy as np
 from nibabel.processing import resample_from_to
 
 from chiflow.core.errors import ChiflowError
-from chiflow.core.nifti import SAME_PLACE_MM, Image, grid_distance, load
+from chiflow.core.masks import inside_of
+from chiflow.core.nifti import Image, load
+from chiflow.core.spaces import apart, rounding_limit
 
 
 def labels_on(path: Path, like: Image) -> tuple[np.ndarray, bool]:
@@ -18,17 +21,27 @@ def labels_on(path: Path, like: Image) -> tuple[np.ndarray, bool]:
     image = load(path)
     if not np.array_equal(image.data, np.rint(image.data)):
         raise ChiflowError(f"{path}: labels must be whole numbers, is this a probability map?")
-    same = image.data.shape == like.data.shape[:3] and grid_distance(image.affine, like.affine, image.data.shape) <= SAME_PLACE_MM
-    data = image.data if same else _nearest(image, like)
+    data, resampled = _on(image, like)
     if not data.any():
         raise ChiflowError(f"{path}: no label lies inside {like.path.name}: are both images in one space?")
-    return data.astype(np.int32), not same
+    return data.astype(np.int32), resampled
 
 
-def _nearest(image: Image, like: Image) -> np.ndarray:
-    """The values of an image at the voxels of another."""
-    found = resample_from_to(nibabel.Nifti1Image(image.data, image.affine), (like.data.shape[:3], like.affine), order=0)
-    return np.asarray(found.dataobj, dtype=np.float32)
+def mask_on(path: Path, like: Image) -> tuple[np.ndarray, bool]:
+    """A mask (X, Y, Z) bool on the grid of `like`, and whether it had to be resampled, as labels are. Raises ChiflowError when it is empty or no mask."""
+    image = load(path)
+    inside, _ = inside_of(image.data, image.path)
+    data, resampled = _on(replace(image, data=inside.astype(np.float32)), like)
+    return data > 0, resampled
+
+
+def _on(image: Image, like: Image) -> tuple[np.ndarray, bool]:
+    """The values of an image at the voxels of another, and whether that took resampling. Where both have a matrix to a space besides the scanner's, it is that."""
+    if image.data.shape == like.data.shape[:3] and apart(image, like, image.data.shape) <= rounding_limit(like.affine):
+        return image.data, False
+    ours = like.affine if image.code == like.code or like.aligned is None else like.aligned
+    found = resample_from_to(nibabel.Nifti1Image(image.data, image.affine), (like.data.shape[:3], ours), order=0)
+    return np.asarray(found.dataobj, dtype=np.float32), True
 
 
 def label_names(path: Path) -> dict[int, str]:

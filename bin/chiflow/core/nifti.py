@@ -17,36 +17,54 @@ from isal import igzip, isal_zlib
 from nibabel.filebasedimages import ImageFileError
 from nibabel.wrapstruct import WrapStructError
 
+from chiflow.core.content import require_content
 from chiflow.core.errors import ChiflowError
+from chiflow.core.spaces import ALIGNED, SAME_PLACE_MM, SCANNER, Space, apart, rounding_limit, space_of
 
-SAME_PLACE_MM = 1e-2  # affines of one scan differ by rounding only: a hundredth of a millimetre at the far corner of the volume
 GZIP_LEVEL = 1
+GZIPPED = b"\x1f\x8b"
+NIFTI2_HEADER = 540  # bytes, the first number of a NIfTI-2 file; NIfTI-1 has 348
+OTHER_GRID = "give it on that grid"
 EMPTIED = b"chiflow --lean: content removed after use"  # what the pipeline leaves of an intermediate image
 
 
 @dataclass(frozen=True)
 class Image:
-    """A volume: data (X, Y, Z[, E]) float32, affine (4, 4) in mm, and where it came from."""
+    """A volume: data (X, Y, Z[, E]) float32, affine (4, 4) in mm, where it came from, and its Space: what the affine leads to, and the other matrix."""
 
     data: np.ndarray
     affine: np.ndarray
     path: Path
+    code: int = SCANNER
+    aligned: np.ndarray | None = None
+
+
+def in_space(data, space: Space, path: Path) -> Image:
+    """An image of data that lie in a space."""
+    return Image(data, space.affine, Path(path), space.code, space.aligned)
 
 
 def read_header(path: Path) -> nibabel.Nifti1Image:
-    """The NIfTI image of a .nii or .nii.gz file, data not yet converted. Raises ChiflowError naming the file."""
+    """The NIfTI-1 or NIfTI-2 image of a plain or gzipped file, data not yet converted. Raises ChiflowError naming the file."""
     path = Path(path)
-    if not path.is_file():
-        raise ChiflowError(f"{path}: no such file")
+    require_content(path)
     with path.open("rb") as stream:
-        if stream.read(len(EMPTIED)) == EMPTIED:
-            raise ChiflowError(f"{path}: its content was removed after use (--lean): run again without -resume")
+        start = stream.read(len(EMPTIED))
+    if start == EMPTIED:
+        raise ChiflowError(f"{path}: its content was removed after use (--lean): run again without -resume")
     try:
-        if path.name.endswith(".gz"):
-            return nibabel.Nifti1Image.from_bytes(igzip.decompress(path.read_bytes()))
-        return nibabel.Nifti1Image.from_filename(path)
+        if start.startswith(GZIPPED):
+            content = igzip.decompress(path.read_bytes())
+            return _kind(content).from_bytes(content)
+        return _kind(start).from_filename(path)
     except (ImageFileError, WrapStructError, EOFError, OSError, ValueError, isal_zlib.error) as error:
         raise ChiflowError(f"{path}: not a readable NIfTI file, is it complete? ({error})") from error
+
+
+def _kind(start: bytes) -> type[nibabel.Nifti1Image]:
+    """NIfTI-1 or NIfTI-2, by the first four bytes in either order."""
+    is_second = NIFTI2_HEADER in (int.from_bytes(start[:4], order) for order in ("little", "big"))
+    return nibabel.Nifti2Image if is_second else nibabel.Nifti1Image
 
 
 def load(path: Path, dimensions: tuple[int, ...] = (3,), finite: bool = True) -> Image:
@@ -61,7 +79,7 @@ def load(path: Path, dimensions: tuple[int, ...] = (3,), finite: bool = True) ->
         raise ChiflowError(f"{path}: the image data end too early, is the file complete? ({error})") from error
     if finite and not np.isfinite(data).all():
         raise ChiflowError(f"{path}: {int((~np.isfinite(data)).sum())} voxels are NaN or infinite")
-    return Image(data, image.affine, Path(path))
+    return in_space(data, space_of(image.header), path)
 
 
 def upright(image: Image) -> Image:
@@ -96,38 +114,32 @@ def load_like(path: Path, reference: Image, **options) -> Image:
     return image
 
 
-def load_mask(path: Path, reference: Image | None = None) -> np.ndarray:
-    """A mask (X, Y, Z) bool: voxels above 0. Raises ChiflowError when it is empty or on another grid than the reference."""
-    image = load(path) if reference is None else load_like(path, reference)
-    mask = image.data > 0
-    if not mask.any():
-        raise ChiflowError(f"{path}: the mask is zero everywhere")
-    return mask
-
-
 def require_same_grid(image: Image, reference: Image) -> None:
-    """Raise ChiflowError unless both images have one shape and their corners lie at one place."""
+    """Raise ChiflowError unless both images have one shape and their voxels are each other's nearest: corners less than half a voxel apart.
+
+    Headers of one grid that other programs wrote differ by what those round to. Of two matrices of a header either may be the common one.
+    """
     if image.data.shape[:3] != reference.data.shape[:3]:
         raise ChiflowError(f"{image.path}: shape {image.data.shape[:3]} != {reference.data.shape[:3]} of {reference.path.name}")
-    distance = grid_distance(image.affine, reference.affine, image.data.shape)
-    if distance > SAME_PLACE_MM:
-        raise ChiflowError(f"{image.path}: lies up to {distance:.3g} mm off the grid of {reference.path.name}: resample it first")
+    distance = apart(image, reference, image.data.shape)
+    if distance > rounding_limit(reference.affine):
+        raise ChiflowError(f"{image.path}: lies up to {distance:.3g} mm off the grid of {reference.path.name}, more than half a voxel: {OTHER_GRID}")
 
 
-def grid_distance(affine: np.ndarray, other: np.ndarray, shape: tuple[int, ...]) -> float:
-    """Largest distance in mm between the corners of one grid under two affines."""
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape[:3]], [1])).reshape(4, -1)
-    return float(np.linalg.norm(((affine - other) @ corners)[:3], axis=0).max())
+def rounding_note(image: Image, reference: Image) -> list[str]:
+    """What to record when two images on one grid say so with a little difference."""
+    distance = apart(image, reference, image.data.shape)
+    text = f"{image.path.name}: its header places it up to {distance:.2g} mm off {reference.path.name}: taken for rounding"
+    return [text] if distance > SAME_PLACE_MM else []
 
 
 def save(path: Path, data: np.ndarray, like: Image) -> None:
     """Write data (bool as uint8, anything else as float32) with the affine of `like`, atomically; .gz in the name compresses."""
     path = Path(path)
-    image = nibabel.Nifti1Image(np.asarray(data, dtype=np.uint8 if data.dtype == bool else np.float32), like.affine)
-    image.set_qform(like.affine, 1)
-    image.set_sform(like.affine, 1)
-    image.header.set_xyzt_units("mm")
-    content = image.to_bytes()
+    stored, header = np.asarray(data, dtype=np.uint8 if data.dtype == bool else np.float32), nibabel.Nifti1Header()
+    header.set_data_dtype(stored.dtype)
+    _place(header, like)
+    content = nibabel.Nifti1Image(stored, None, header).to_bytes()
     if path.name.endswith(".gz"):
         buffer = io.BytesIO()
         with igzip.IGzipFile(filename="", mode="wb", fileobj=buffer, compresslevel=GZIP_LEVEL, mtime=0) as stream:
@@ -172,12 +184,17 @@ def _header(shape: tuple[int, ...], like: Image) -> bytes:
     header = nibabel.Nifti1Header()
     header.set_data_dtype(np.float32)
     header.set_data_shape(shape)
-    header.set_qform(like.affine, 1)
-    header.set_sform(like.affine, 1)
-    header.set_xyzt_units("mm")
+    _place(header, like)
     header["vox_offset"], header["magic"] = len(header.binaryblock) + 4, b"n+1"
     header["scl_slope"], header["scl_inter"] = 1, 0
     return header.binaryblock + bytes(4)
+
+
+def _place(header: nibabel.Nifti1Header, like: Image) -> None:
+    """Both matrices of an image and their codes; where there is one only it is in the qform, too."""
+    header.set_qform(like.affine, like.code)
+    header.set_sform(like.affine if like.aligned is None else like.aligned, like.code if like.aligned is None else ALIGNED)
+    header.set_xyzt_units("mm")
 
 
 @contextmanager

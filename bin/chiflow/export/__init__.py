@@ -21,9 +21,11 @@ import chiflow
 from chiflow.core.bids import entities, run_folder
 from chiflow.core.contracts import Acquisition
 from chiflow.core.nifti import Image, write_bytes
+from chiflow.core.spaces import SCANNER
 
 STEP_PPM = 1e-3
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+UNPLACED = "orientation and position are not the scanner's: the header of the source had no matrix to its axes"
 WINDOW_PPM = 0.2  # ±0.1 ppm, as in the report
 
 
@@ -46,6 +48,8 @@ def slices(chi: Image, acquisition: Acquisition) -> Iterator[Dataset]:
     turned = turned.as_reoriented(nibabel.orientations.ornt_transform(nibabel.io_orientation(chi.affine), nibabel.orientations.axcodes2ornt("LPS")))
     stored = np.clip(np.rint(np.asarray(turned.dataobj) / STEP_PPM), -(2**15), 2**15 - 1).astype("<i2")
     shared = series_tags(acquisition, RAS_TO_LPS @ turned.affine, stored)
+    if chi.code != SCANNER:
+        shared.ImageComments = UNPLACED
     for number in range(stored.shape[2]):
         place = (RAS_TO_LPS @ turned.affine @ [0, 0, number, 1])[:3]
         yield image_tags(shared, place, number + 1, stored[:, :, number].T)

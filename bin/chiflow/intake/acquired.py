@@ -1,12 +1,13 @@
 """What the sidecars of a run say about its acquisition, checked before any image is read."""
 
-from chiflow.core.contracts import LONGEST_ECHO_S
-from chiflow.core.errors import ChiflowError
-from chiflow.core.units import larmor_frequency_mhz
-from chiflow.intake.sources import SAME_TIME_S, Source, Sources
+from dataclasses import replace
 
-FREQUENCY_TOLERANCE = 0.1  # a "3 T" runs 3.6 % below its name; more than a tenth is another unit or another nucleus
+from chiflow.core.errors import ChiflowError
+from chiflow.core.quantities import ECHO_TIME, FLIP_ANGLE, REPETITION_TIME, SPACING, THICKNESS, field_fault
+from chiflow.intake.sources import NUMBERS, SAME_TIME_S, Source, Sources
+
 WIDEST_GAP, NO_GAP = 0.5, 0.03  # share of the distance between slices that lies between them, unmeasured
+JUDGED = {quantity.key: quantity for quantity in (REPETITION_TIME, FLIP_ANGLE, THICKNESS, SPACING)}
 CARRIED_KEYS = """
     Manufacturer ManufacturersModelName SoftwareVersions MRAcquisitionType ScanningSequence SequenceVariant ScanOptions SequenceName
     PulseSequenceType ProtocolName SeriesDescription RepetitionTime FlipAngle PixelBandwidth PhaseEncodingDirection ReceiveCoilName
@@ -16,20 +17,34 @@ CARRIED_KEYS = """
 
 
 def acquired(sources: Sources) -> dict:
-    """Echo times (s), field strength (T), imaging frequency (MHz) and what is worth carrying on, by their BIDS names.
+    """Echo times (s), field strength (T), imaging frequency (MHz) and what is worth carrying on, by their BIDS names; Notes say what was left out.
 
     Raises ChiflowError naming the file whose sidecar misses a key or gives another unit.
     """
     first, second = sources.coils[0]
     times = _difference_times(first, second[0]) if sources.kind == "difference" else _echo_times(sources)
     facts = times | {"PhaseKind": sources.kind, "Coils": len(sources.coils)} | _field(first[0], sources.all)
-    return facts | {key: first[0].sidecar[key] for key in CARRIED_KEYS if first[0].sidecar.get(key) is not None}
+    carried = {key: first[0].sidecar[key] for key in CARRIED_KEYS if first[0].sidecar.get(key) is not None}
+    doubts = {key: doubt for key, value in carried.items() if (doubt := _doubt(key, value))}
+    notes = [f"{first[0].path.name}: {doubt}: left out" for doubt in doubts.values()]
+    return facts | {key: value for key, value in carried.items() if key not in doubts} | {"Notes": notes}
+
+
+def _doubt(key: str, value: object) -> str | None:
+    """Why a value that no map depends on is better left out: not one number where one is meant, or in another unit."""
+    if key not in NUMBERS:
+        return None
+    if not _is_number(value):
+        return f"{key} {value!r} is not a number"
+    return JUDGED[key].fault(value) if key in JUDGED else None
 
 
 def gap_warnings(source: Source) -> list[str]:
     """A line when slices lie apart; the field between them is unknown. Raises ChiflowError when more than half of the head is unmeasured."""
-    thickness, spacing = (_number(source, key) for key in ("SliceThickness", "SpacingBetweenSlices"))
-    if not thickness or not spacing or spacing <= 0 or (gap := 1 - thickness / spacing) <= NO_GAP:
+    thickness, spacing = (source.sidecar.get(key) for key in ("SliceThickness", "SpacingBetweenSlices"))
+    if thickness is None or spacing is None or _doubt("SliceThickness", thickness) or _doubt("SpacingBetweenSlices", spacing):
+        return []
+    if (gap := 1 - thickness / spacing) <= NO_GAP:
         return []
     text = f"slices of {thickness:g} mm lie {spacing:g} mm apart"
     if gap > WIDEST_GAP:
@@ -70,10 +85,8 @@ def _time(source: Source, key: str = "EchoTime") -> float:
     if time is None:
         what = f"{key} (s) is missing in its sidecar" if source.sidecar else "there is no JSON sidecar beside it"
         raise ChiflowError(f"{source.path}: {what}")
-    if time > LONGEST_ECHO_S:
-        raise ChiflowError(f"{source.path}: {key} {time:g} looks like milliseconds, BIDS wants seconds")
-    if time <= 0:
-        raise ChiflowError(f"{source.path}: {key} {time:g} s is not positive")
+    if fault := replace(ECHO_TIME, key=key).fault(time):
+        raise ChiflowError(f"{source.path}: {fault}")
     return time
 
 
@@ -81,14 +94,10 @@ def _field(first: Source, sources: list[Source]) -> dict:
     """MagneticFieldStrength and ImagingFrequency, as far as any sidecar has them."""
     found = {key: next((value for value in (_number(source, key) for source in sources) if value is not None), None)
              for key in ("MagneticFieldStrength", "ImagingFrequency")}
-    strength, frequency = found.values()
-    if strength is None and frequency is None:
+    if all(value is None for value in found.values()):
         raise ChiflowError(f"{first.path}: MagneticFieldStrength (T) or ImagingFrequency (MHz) is missing in its sidecar")
-    if any(value is not None and value <= 0 for value in (strength, frequency)):
-        raise ChiflowError(f"{first.path}: MagneticFieldStrength {strength} T and ImagingFrequency {frequency} MHz must be positive")
-    proton = larmor_frequency_mhz(strength) if strength else None
-    if proton and frequency and abs(frequency / proton - 1) > FREQUENCY_TOLERANCE:
-        raise ChiflowError(f"{first.path}: ImagingFrequency {frequency:g} is not the proton frequency at {strength:g} T in MHz ({proton:.1f})")
+    if fault := field_fault(*found.values()):
+        raise ChiflowError(f"{first.path}: {fault}")
     return {key: value for key, value in found.items() if value is not None}
 
 
@@ -96,6 +105,10 @@ def _number(source: Source, key: str) -> float | None:
     value = source.sidecar.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+    if not _is_number(value):
         raise ChiflowError(f"{source.path}: {key} {value!r} in its sidecar is not a number")
     return float(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value

@@ -1,8 +1,10 @@
 """The coils of a run, read one at a time; what is decided once is decided from all of them."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from chiflow.core.nifti import Image
+from chiflow.core.nifti import rounding_note
 from chiflow.intake.levels import phase_scale
 from chiflow.intake.signal import Arrays, from_complex, from_difference, from_polar
 from chiflow.intake.slices import SliceSigns
@@ -13,13 +15,13 @@ from chiflow.intake.volumes import Levels, Volume, load_volumes
 class Coils:
     """Magnitude and phase of each coil as stored, in rad, and what was found in them.
 
-    `like` is the grid of all. Of several coils only the one at hand is in memory; a single one is read once. Raises ChiflowError naming the
+    `like` is the grid of all, `notes` say where a header places an image a little off it. Of several coils only the one at hand is in memory; a single one is read once. Raises ChiflowError naming the
     file that cannot be used.
     """
 
     def __init__(self, sources: Sources):
         self.sources = sources
-        self.like, self._kept = None, None
+        self.like, self._kept, self.notes = None, None, []
         self.is_complex = sources.coils[0][0][0].part == "real"
         levels = [levels for number in range(len(self)) for levels in self._levels(number)]
         self.scale = None if self.is_complex else phase_scale(levels)
@@ -50,10 +52,19 @@ class Coils:
         first, second = self._volumes(number, echoes)
         return from_complex(first, second) if self.is_complex else from_polar(first, second, self.scale)
 
+    def last_echo(self) -> Arrays | None:
+        """Magnitude and phase (X, Y, Z) of the last echo; None for single coils and for a difference."""
+        if len(self) > 1 or self.sources.kind == "difference":
+            return None
+        first, second = (volumes[-1:] for volumes in self._volumes(0))
+        magnitude, phase = from_complex(first, second) if self.is_complex else from_polar(first, second, self.scale)
+        return magnitude[..., 0], phase[..., 0]
+
     def _levels(self, number: int) -> list[Levels]:
         """Levels of the phases of a coil, whose grid must be that of the first."""
         first, second = self._volumes(number)
-        self.like = self.like or Image(np.broadcast_to(np.float32(0), first[0].raw.shape), first[0].affine, first[0].path)
+        self.like = self.like or replace(first[0].grid, data=np.broadcast_to(np.float32(0), first[0].raw.shape))
+        self.notes += [note for volume in (*first, *second) for note in rounding_note(volume.grid, self.like)]
         self._kept = (first, second) if len(self) == 1 else None
         return [volume.levels for volume in second]
 

@@ -15,6 +15,11 @@ FIELD_MAP_NAMES = {"magnitude1": ("mag", 1), "magnitude2": ("mag", 2), "phasedif
 NOT_PHASE = "is a field map in Hz made by the scanner, not phase: give the phase images of the echoes"
 MAYBE_DIFFERENCE = "; if the one phase is a difference of two, its sidecar needs EchoTime1 and EchoTime2 (s)"
 SAME_TIME_S = 1e-5
+NUMBERS = frozenset("""
+    EchoTime EchoTime1 EchoTime2 MagneticFieldStrength ImagingFrequency RepetitionTime FlipAngle PixelBandwidth SliceThickness SpacingBetweenSlices
+    PartialFourier ParallelReductionFactorInPlane ParallelReductionFactorOutOfPlane
+""".split())
+IMAGE, SIDECAR = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE), re.compile(r"\.json$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,9 @@ def read_sources(files: list[Path], inherited: list[Path]) -> Sources:
 
     `inherited` are the sidecars of the levels above, the most general first. Raises ChiflowError when a part or an echo is missing or double.
     """
-    beside = sorted((path for path in files if path.name.endswith(".json")), key=lambda path: len(entities(path.name)))
+    beside = sorted((path for path in files if SIDECAR.search(path.name)), key=lambda path: len(entities(path.name)))
     sidecars = [(path, read_sidecar(path)) for path in [*inherited, *beside]]
-    images = sorted(path for path in files if re.search(r"\.nii(\.gz)?$", path.name))
+    images = sorted(path for path in files if IMAGE.search(path.name))
     if not images:
         raise ChiflowError("no image among the files of the run: expected …_echo-<n>_part-<mag|phase|real|imag>_MEGRE.nii or .nii.gz")
     sources = [source for path in images for source in _sources_of(path, sidecars)]
@@ -101,8 +106,17 @@ def _sources_of(path: Path, sidecars: Iterable[tuple[Path, dict]]) -> list[Sourc
     coil = _number(path, "coil", named["coil"]) if "coil" in named else 0
     times = sidecar.get("EchoTime")
     if "echo" not in named and isinstance(times, list):
-        return [Source(path, part, i + 1, sidecar | {"EchoTime": time, "EchoTimes": times}, i, coil) for i, time in enumerate(times)]
-    return [Source(path, part, _number(path, "echo", str(number)), sidecar, coil=coil)]
+        return [Source(path, part, i + 1, _of_volume(sidecar, i, len(times)) | {"EchoTimes": times}, i, coil) for i in range(len(times))]
+    return [Source(path, part, _number(path, "echo", str(number)), _of_volume(sidecar, 0, 1), coil=coil)]
+
+
+def _of_volume(sidecar: dict, volume: int, count: int) -> dict:
+    """The sidecar of one of `count` volumes: an array of numbers that are alike, or one for each volume, stands for the number of this one."""
+    single = {}
+    for key, value in sidecar.items():
+        if isinstance(value, list) and value and (len(value) == 1 and key != "ImageType" or key in NUMBERS and (len(value) == count or value == value[:1] * len(value))):
+            single[key] = value[volume] if len(value) == count else value[0]
+    return sidecar | single
 
 
 def _suffix(path: Path) -> str:

@@ -7,15 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from chiflow.core.errors import ChiflowError
-from chiflow.core.nifti import Image, read_header, require_same_grid
+from chiflow.core.nifti import Image, in_space, read_header, require_same_grid
+from chiflow.core.spaces import Space, space_of
 from chiflow.intake.sources import Source
 
 THREADS = 4
+WRAP = 0.8  # of the range: neighbours that differ by more lie on two sides of a wrap
 
 
 @dataclass(frozen=True)
 class Levels:
-    """What is known of an image without its voxels: value = slope · raw + intercept, and the range of the finite raw values."""
+    """What is known of an image without its voxels: value = slope · raw + intercept, the range of the finite raw values, and, of a phase, the share
+    of neighbours that are nearly the whole range apart."""
 
     path: Path
     kind: str
@@ -23,6 +26,7 @@ class Levels:
     intercept: float
     low: float
     high: float
+    wraps: float = 0.0
 
     @property
     def range(self) -> tuple[float, float]:
@@ -33,16 +37,21 @@ class Levels:
 
 @dataclass(frozen=True)
 class Volume:
-    """An echo of a part: raw (X, Y, Z) as stored, its levels, and the affine (4, 4) in mm."""
+    """An echo of a part: raw (X, Y, Z) as stored, its levels, and where it lies."""
 
     raw: np.ndarray
     levels: Levels
-    affine: np.ndarray
+    space: Space
 
     @property
     def path(self) -> Path:
         """Where it came from."""
         return self.levels.path
+
+    @property
+    def grid(self) -> Image:
+        """The raw values where they lie."""
+        return in_space(self.raw, self.space, self.path)
 
     @property
     def values(self) -> np.ndarray:
@@ -60,14 +69,14 @@ def load_volumes(sources: list[Source], like: Image | None = None) -> list[Volum
     with ThreadPoolExecutor(THREADS) as pool:
         stored = dict(zip(paths, pool.map(_stored, paths)))
         volumes = list(pool.map(lambda source: _volume(source, *stored[source.path]), sources))
-    reference = like or Image(volumes[0].raw, volumes[0].affine, volumes[0].path)
+    reference = like or volumes[0].grid
     for volume in volumes:
-        require_same_grid(Image(volume.raw, volume.affine, volume.path), reference)
+        require_same_grid(volume.grid, reference)
     return volumes
 
 
 def _stored(path: Path):
-    """Raw array, slope, intercept and affine of a file."""
+    """Raw array, slope, intercept and space of a file."""
     image = read_header(path)
     try:
         raw = np.asarray(image.dataobj.get_unscaled())
@@ -75,10 +84,10 @@ def _stored(path: Path):
         raise ChiflowError(f"{path}: the image data end too early, is the file complete? ({error})") from error
     if raw.dtype.kind not in "iuf":
         raise ChiflowError(f"{path}: data type {raw.dtype} cannot be used, store real numbers")
-    return raw, image.dataobj.slope, image.dataobj.inter, image.affine
+    return raw, image.dataobj.slope, image.dataobj.inter, space_of(image.header)
 
 
-def _volume(source: Source, raw: np.ndarray, slope: float, intercept: float, affine: np.ndarray) -> Volume:
+def _volume(source: Source, raw: np.ndarray, slope: float, intercept: float, space: Space) -> Volume:
     path = source.path
     echoes = raw.shape[3] if raw.ndim > 3 else 1
     if raw.ndim > 4 or echoes != (1 if source.volume is None else len(_times(source))):
@@ -93,7 +102,13 @@ def _volume(source: Source, raw: np.ndarray, slope: float, intercept: float, aff
         raise ChiflowError(f"{path}: every voxel is {slope * low + intercept:g}, there is no image in it")
     if raw.dtype.kind == "f" and np.isinf(raw).any():
         raise ChiflowError(f"{path}: {int(np.isinf(raw).sum())} voxels are infinite")
-    return Volume(raw, Levels(path, raw.dtype.kind, slope, intercept, low, high), affine)
+    return Volume(raw, Levels(path, raw.dtype.kind, slope, intercept, low, high, wraps_of(raw, high - low) if source.part == "phase" else 0.0), space)
+
+
+def wraps_of(raw: np.ndarray, span: float) -> float:
+    """Share of the neighbours along the first axis that differ by more than WRAP of the range, among those that differ at all."""
+    steps = np.abs(np.diff(raw.astype(np.float32), axis=0))
+    return float(np.count_nonzero(steps > WRAP * span) / max(np.count_nonzero(steps), 1))
 
 
 def _times(source: Source) -> list:

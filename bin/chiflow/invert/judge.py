@@ -2,8 +2,6 @@
 
     residual = D χ (+ the background that the method found) − f;      χ ← χ − mean over the reference region
     Unexplained = √(rms² W residual − σ²) / rms W f: the share of the field that is neither χ's nor noise
-    Skew = (p₉₉.₅ + p₀.₅ − 2 p₅₀) / (p₉₉.₅ − p₀.₅) of χ: negative when the sign of the field is turned, since iron and veins are more paramagnetic than
-    anything in a brain is diamagnetic
 """
 
 from dataclasses import dataclass
@@ -16,12 +14,10 @@ from chiflow.core.dipole import DipoleOperator
 from chiflow.core.geometry import Geometry
 from chiflow.invert.reference import Region
 from chiflow.invert.result import Susceptibility
+from chiflow.invert.sign import sign_check
 
-LEAST_SKEW = -0.15  # heads of the benchmark: 0.0 to 0.6; the same with the sign turned: below −0.15 or not to be told
-SKEW_VOXELS = 20000  # below that a crop may hold anything
 MOST_UNEXPLAINED = 0.7  # half of the field's energy; heads from raw phase have 0.1 to 0.3, with TKD on voxels of 5 mm 0.5
 UNLIKE_DIPOLES = "the local field is not one of sources in the mask: look at the residual, then at unwrapping and background"
-TURNED = "χ is more negative than positive at its extremes: is the sign of the phase right?"
 
 
 @dataclass(frozen=True)
@@ -57,13 +53,5 @@ def judged(found: Susceptibility, field: torch.Tensor, mask: torch.Tensor, geome
     checks = [Check(name="Unexplained", value=float(unexplained), good=(None, MOST_UNEXPLAINED), fair=(None, None), advice=UNLIKE_DIPOLES)]
     rounded = {k: float(f"{float(v):.6g}") for k, v in figures.items()}
     start = None if found.start is None else (found.start - found.start[region.voxels].mean()) * mask
-    return Inversion((chi - reference) * mask, residual, ratio, parameters, rounded, [*found.checks, *checks, *sign_check(chi[mask])], start)
+    return Inversion((chi - reference) * mask, residual, ratio, parameters, rounded, [*found.checks, *checks, *sign_check(chi, mask)], start)
 
-
-def sign_check(values: torch.Tensor) -> list[Check]:
-    """The skew of χ (N,) beside its threshold, when there are voxels enough for one."""
-    if len(values) < SKEW_VOXELS:
-        return []
-    ranked = values.sort().values
-    low, middle, high = (float(ranked[int(share * (len(ranked) - 1))]) for share in (0.005, 0.5, 0.995))
-    return [Check(name="Skew", value=(high + low - 2 * middle) / max(high - low, 1e-12), good=(LEAST_SKEW, None), fair=(None, None), advice=TURNED)]

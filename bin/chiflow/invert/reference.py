@@ -16,7 +16,7 @@ from scipy.ndimage import binary_erosion, gaussian_filter, label
 
 from chiflow.core.errors import ChiflowError
 from chiflow.core.field_input import FieldInput
-from chiflow.core.labels import label_names, label_number, labels_on
+from chiflow.core.labels import label_names, label_number, labels_on, mask_on
 from chiflow.core.nifti import Image
 
 REFERENCES = ("mask", "csf")
@@ -43,7 +43,7 @@ def given_region(path: Path | None, wanted: str, names: Path | None, local: Fiel
     """
     if path is None:
         return None
-    labels, resampled = labels_on(path, local.image)
+    labels, resampled = labels_on(path, local.image) if wanted else mask_on(path, local.image)
     number = label_number(wanted, label_names(names) if names else {}, names or path) if wanted else None
     voxels = local.part(labels > 0 if number is None else labels == number) & local.mask
     if not voxels.any():

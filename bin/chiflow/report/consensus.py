@@ -93,7 +93,7 @@ def methods_text(acquisition: Acquisition, stages: dict[str, Record], version: s
     scanner = " ".join(str(facts[key]) for key in ("Manufacturer", "ManufacturersModelName") if facts.get(key)) or "a scanner that the sidecars do not name"
     field = f"{acquisition.magnetic_field_strength_t:g} T, " if acquisition.magnetic_field_strength_t else ""
     extra = [f"{label} {facts[key] * factor:g}{unit}" for key, label, factor, unit in
-             (("RepetitionTime", "TR", 1000, " ms"), ("FlipAngle", "flip angle", 1, "°")) if facts.get(key)]
+             (("RepetitionTime", "TR", 1000, " ms"), ("FlipAngle", "flip angle", 1, "°")) if isinstance(facts.get(key), int | float)]
     voxel = " × ".join(f"{size:.3g}" for size in facts.get("VoxelSize", []))
     sentences = [
         f"Multi-echo gradient-echo images were acquired on {scanner} ({field}centre frequency {acquisition.frequency_mhz:.4g} MHz) with echo times of "
