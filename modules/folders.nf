@@ -63,15 +63,6 @@ def lockOn(folder, name) {
     }
 }
 
-// Who is who must not travel with the results.
-def privateFolder(name, outdir) {
-    def folder = file(name, glob: false)
-    if (folder.toAbsolutePath().normalize().startsWith(outdir.toAbsolutePath().normalize())) {
-        stopOn(["--private_dir: ${printable(name)} lies inside --outdir; name a folder that stays on this machine"])
-    }
-    return outputFolder('private_dir', name)
-}
-
 def printable(text) {
     return text.replaceAll(/(?U)[^\p{Print}]/, '?')
 }

@@ -109,5 +109,5 @@ def test_a_folder_without_any_run_stops_with_the_reasons(engine, tmp_path):
     (tmp_path / "in" / "scan").mkdir(parents=True)
     (tmp_path / "in" / "scan" / "file").write_text("not an image")
     done = engine.run("--input", tmp_path / "in", out=tmp_path / "out")
-    assert done.status == 1 and "error: no run to process was found" in done.said
+    assert done.status == 1 and "no run to process was found" in done.said
     assert "no DICOM image" in done.said
