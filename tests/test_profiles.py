@@ -28,6 +28,7 @@ def configuration(profile: str, parser: str) -> dict[str, str]:
     assert done.returncode == 0, done.stdout + done.stderr
     found = dict(line.split(" = ", 1) for line in done.stdout.splitlines() if " = " in line)
     kept = {label: {key for key in ("cpus", "memory", "time") if f"process.'withLabel:{label}'.{key}" in found} for label in ("small", "medium", "long")}
+    assert "task.executor == 'local' ? [cpus: nextflow.util.SysHelper.availCpus" in found["process.resourceLimits"], "what runs here asks for no more than there is"
     assert kept == dict.fromkeys(kept, {"cpus", "memory", "time"}), "no profile takes a setting of a label away"
     return found
 
@@ -54,6 +55,12 @@ def test_slurm_gets_what_it_needs(parser):
     assert "params.account" in found["process.clusterOptions"] and "--gres=gpu:" in found["process.clusterOptions"]
     assert (found["process.executor"], found["executor.queueSize"], found["executor.submitRateLimit"]) == ("'slurm'", "200", "'20/1sec'")
     assert found["apptainer.enabled"] == "true" and "params.gpu_queue" in found["process.queue"]
+
+
+@pytest.mark.parametrize("parser", ["v1", "v2"])
+def test_tasks_that_run_here_are_known_as_such_and_python_is_the_pipeline_s_own(parser):
+    found = configuration("docker,gpu", parser)
+    assert found["process.executor"] == "'local'" and {found[f"env.{name}"] for name in ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH")} == {"''"}
 
 
 @pytest.mark.parametrize("parser", ["v1", "v2"])
