@@ -2,15 +2,15 @@
 // chiflow: DICOM or BIDS multi-echo gradient-echo MRI to quantitative susceptibility maps, all runs in parallel.
 
 include { helpText ; checkedParams ; methodsOf ; unwrappings ; isOfTotalField } from './modules/params'
-include { inputFolder ; labelMaps ; lockOn ; outputFolder } from './modules/folders'
+include { inputFolder ; lockOn ; outputFolder } from './modules/folders'
 include { engineFolder ; keepEngineFiles ; resultFolder } from './modules/launch'
-include { isBids ; bidsRuns } from './modules/bids'
+include { isBids ; bidsRuns ; refuseOtherKinds } from './modules/bids'
 include { givenBy } from './modules/given'
 include { givenFor } from './modules/options'
 include { begin ; end ; summary ; writeAside ; writeDataset ; writeVersions } from './modules/summary'
 include { codeOf } from './modules/code'
 include { images ; pipelineFacts } from './modules/images'
-include { emptyAfter ; workDirectory } from './modules/lean'
+include { emptyAfter ; unshared ; workDirectory } from './modules/lean'
 include { DICOM } from './modules/dicom'
 include { hasSeveralEchoes ; verdictRow } from './modules/records'
 include { INTAKE } from './modules/intake'
@@ -21,9 +21,7 @@ include { TWOPASS } from './modules/twopass'
 include { RELAX } from './modules/relax'
 include { SWI } from './modules/swi'
 include { RESULTS ; listed } from './modules/results'
-include { TRAIN } from './modules/train'
-include { placesOf ; put } from './modules/outputs'
-include { outcomes } from './modules/tasks'
+include { TRAINING } from './modules/training'
 
 // From the runs [meta, files, inherited sidecars] to the published maps.
 workflow SUSCEPTIBILITY {
@@ -59,7 +57,7 @@ workflow SUSCEPTIBILITY {
     RESULTS(ch_acquisition, ch_maps, given.labels, options.dicom, facts, ch_runs.map { parts -> parts[0].id }, outdir)
     if (options.lean) {
         def folder = workDirectory()
-        emptyAfter(ch_runs, INTAKE.out.scan, folder)
+        emptyAfter(unshared(ch_runs), INTAKE.out.scan, folder)
         emptyAfter(INTAKE.out.scan, COMBINE.out.phase, folder)
         emptyAfter(COMBINE.out.phase, FIELDS.out.field, folder)
         emptyAfter(FIELDS.out.phase, SWI.out.files, folder)
@@ -81,6 +79,7 @@ workflow SUSCEPTIBILITY {
 workflow MAPS {
     take:
     input
+    found // runs of a BIDS data set and what is set aside; null where the input is DICOM
     outdir
     options
 
@@ -88,10 +87,9 @@ workflow MAPS {
     def info = outdir.resolve('pipeline_info')
     def facts = pipelineFacts(methodsOf(options), images(options.registry))
     def given = givenBy(options)
-    if (isBids(input)) {
-        def (runs, aside) = bidsRuns(input)
-        ch_runs = channel.fromList(runs)
-        ch_aside = channel.fromList(aside)
+    if (found) {
+        ch_runs = channel.fromList(found[0])
+        ch_aside = channel.fromList(found[1])
         ch_records = channel.empty()
     }
     else {
@@ -104,28 +102,11 @@ workflow MAPS {
     ch_listed.subscribe { parts -> writeAside(info, parts[0]) }
     SUSCEPTIBILITY(ch_runs, given, options, facts, outdir)
     SUSCEPTIBILITY.out.records.mix(ch_records).collect().subscribe { records -> writeVersions(info, records) }
-    SUSCEPTIBILITY.out.description.first().subscribe { files -> writeDataset(outdir, files, isBids(input) ? input : null, engineFolder()) }
+    SUSCEPTIBILITY.out.description.first().subscribe { files -> writeDataset(outdir, files, found ? input : null, engineFolder()) }
     ended = SUSCEPTIBILITY.out.ended.combine(ch_listed)
 
     emit:
     ended // [number of runs, their outcomes, [pages], what the gate said, what was set aside]
-}
-
-// From label maps to the weights of the learned inversion.
-workflow TRAINING {
-    take:
-    options
-    outdir
-
-    main:
-    def labels = options.labels ? labelMaps(options.labels) : []
-    outputFolder('train_cache', "${options.train_cache}/inversion")
-    TRAIN(labels, file(options.train_cache, glob: false), codeOf('train', ['simulate', 'invert', 'unwrap', 'phantom']))
-    ch_placed = TRAIN.out.files.map { files -> ['inversion', put(outdir, 'weights', placesOf(files), true)] }
-    ended = listed(ch_placed).map { placed -> [1, outcomes(['inversion'], placed), [], [], []] }
-
-    emit:
-    ended
 }
 
 workflow {
@@ -138,7 +119,11 @@ workflow {
     }
     def options = checkedParams(params)
     def input = options.train ? null : inputFolder('input', options.input)
-    def outdir = resultFolder(options, input && isBids(input))
+    def found = input && isBids(input) ? bidsRuns(input) : null
+    if (input && !found) {
+        refuseOtherKinds(input)
+    }
+    def outdir = resultFolder(options, found != null)
     told.lock = lockOn(outdir.resolve('pipeline_info'), options.outdir)
     told.info = outdir.resolve('pipeline_info')
     begin(outdir, options)
@@ -147,7 +132,7 @@ workflow {
         ch_ended = TRAINING.out.ended
     }
     else {
-        MAPS(input, outdir, options)
+        MAPS(input, found, outdir, options)
         ch_ended = MAPS.out.ended
     }
     ch_ended.subscribe { count, rows, pages, verdicts, aside ->

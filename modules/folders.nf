@@ -1,14 +1,20 @@
 // What the user names is looked at before any task; what cannot be used ends the run with one line. Includes nothing: the strict
 // parser takes a file of functions that includes others from one place only.
 
-// Every file below a folder, links followed, in the order of their names.
+// Every file below a folder, links followed, in the order of their names; and links that lead to nothing, which `exists()` tells.
 def filesBelow(folder) {
     try {
-        return java.nio.file.Files.walk(folder, java.nio.file.FileVisitOption.FOLLOW_LINKS).toList().findAll { path -> path.isFile() }.sort()
+        return java.nio.file.Files.walk(folder, java.nio.file.FileVisitOption.FOLLOW_LINKS).toList().findAll { path -> path.isFile() || !path.exists() }.sort()
     }
     catch (UncheckedIOException fault) {
         stopOn(["the input has a folder that cannot be read, or a link to a folder around itself (${fault.cause.class.simpleName})"])
     }
+}
+
+// What to say of files that are links to nothing, as DataLad, git-annex and DVC leave them; null when there are none.
+def withoutContent(files) {
+    def hollow = files.findAll { path -> !path.exists() }
+    return hollow ? "${hollow.size() == 1 ? 'a file is a link' : "${hollow.size()} files are links"} to nothing: get the content first (datalad get, git annex get, dvc pull)".toString() : null
 }
 
 def inputFolder(option, name) {

@@ -6,8 +6,12 @@ def fate(task, run) {
     if (task.attempt <= 2 && task.exitStatus in [104, 134, 137, 139, 140, 143, 247, Integer.MAX_VALUE]) {
         return 'retry'
     }
-    failures().put([task.process.tokenize(':')[-1], run], reasonOf(task))
+    failed(task.process.tokenize(':')[-1], run, reasonOf(task))
     return 'ignore'
+}
+
+def failed(stage, run, reason) {
+    failures().put([stage, run], reason)
 }
 
 // [stage, run]: reason. One engine is one launch, so the map lives as long as it.

@@ -31,7 +31,6 @@ workflow {{
     file('{out}/theirs').text = 'theirs'
     file('{out}/a/y').text = 'edited'
     said.second = put(out, 'sub-1', ['a/x': file('{made}/x2'), 'a/y': file('{made}/y1')], true)
-    said.unchanged = file('{out}/a/x').lastModified() == file('{out}/a/x').lastModified()
     file('{out}/a/x').text = file('{out}/a/x').text.take(3)
     said.third = put(out, 'sub-1', ['a/x': file('{made}/x2'), 'a/y': file('{made}/y1')], true)
     said.strange = put(out, 'sub-2', ['theirs': file('{made}/x1'), 'c/w': file('{made}/z1')], true)
@@ -210,9 +209,10 @@ def test_maps_of_before_are_not_left_to_a_run_that_failed(failing):
 
 def test_a_file_in_the_way_fails_its_run_and_stays(project, heads, tmp_path):
     shutil.copytree(heads / "bids" / "sub-01", tmp_path / "one" / "sub-01")
-    theirs = tmp_path / "out" / "sub-01" / "anat" / "sub-01_desc-brain_mask.nii.gz"
+    theirs = tmp_path / "out" / "sub-stub" / "anat" / "sub-01_Chimap.nii.gz"
     theirs.parent.mkdir(parents=True)
     theirs.write_text("drawn by hand")
     done = Engine(project, tmp_path / "launch").run("--input", tmp_path / "one", "-stub-run", out=tmp_path / "out")
-    assert theirs.read_text() == "drawn by hand"
-    assert os.listdir(theirs.parent) == [theirs.name] or done.status == 0
+    assert theirs.read_text() == "drawn by hand" and os.listdir(tmp_path / "out" / "sub-stub") == ["anat"] and os.listdir(theirs.parent) == [theirs.name]
+    (row,) = [row for row in done.rows("runs.tsv") if row["run"] == "sub-01"]
+    assert done.status == 1 and (row["status"], row["stage"]) == ("failed", "PUBLISH") and theirs.name in row["reason"], done.said
