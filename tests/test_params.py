@@ -93,7 +93,8 @@ def test_folders_that_cannot_be_used_stop_with_one_line(engine, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("x")
     (tmp_path / "empty").mkdir()
-    below_a_file = tmp_path / "full" / "file" / "out"
+    (tmp_path / "note").write_text("x")
+    below_a_file = tmp_path / "note" / "out"
     for source, out, said in (
         (tmp_path / "full", below_a_file, "--outdir: cannot write into"),
         (tmp_path / "empty", tmp_path / "out", "is empty"),
