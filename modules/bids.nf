@@ -78,7 +78,8 @@ def refuseOtherKinds(folder) {
     stopOn(names ? [] : ["no run to process was found: no file lies below ${name}"])
     def images = names.findAll { file -> file ==~ /(?si).+[.]nii([.]gz)?/ }
     def isOther = images && names.every { file -> file ==~ /(?si).+[.](nii|nii[.]gz|json|bval|bvec|tsv|txt)/ }
-    stopOn(isOther ? ["no run to process was found: ${images.size()} NIfTI images without BIDS names in ${name}: name them sub-01/anat/sub-01_echo-1_part-mag_MEGRE.nii.gz and so on, each with a sidecar"] : [])
+    def advice = 'name them sub-01/anat/sub-01_echo-1_part-mag_MEGRE.nii.gz and so on, each with a sidecar'
+    stopOn(isOther ? ["no run to process was found: ${images.size()} NIfTI images without BIDS names in ${name}: ${advice}"] : [])
 }
 
 // Sidecars at the subject or session level.

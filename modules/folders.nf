@@ -14,7 +14,8 @@ def filesBelow(folder) {
 // What to say of files that are links to nothing, as DataLad, git-annex and DVC leave them; null when there are none.
 def withoutContent(files) {
     def hollow = files.findAll { path -> !path.exists() }
-    return hollow ? "${hollow.size() == 1 ? 'a file is a link' : "${hollow.size()} files are links"} to nothing: get the content first (datalad get, git annex get, dvc pull)".toString() : null
+    def what = hollow.size() == 1 ? 'a file is a link' : "${hollow.size()} files are links"
+    return hollow ? "${what} to nothing: get the content first (datalad get, git annex get, dvc pull)".toString() : null
 }
 
 def inputFolder(option, name) {

@@ -11,7 +11,8 @@ def engineFolder() {
 def keepEngineFiles(told) {
     def folder = engineFolder()
     Runtime.runtime.addShutdownHook(new Thread({
-        def files = folder.exists() && told.info ? folder.listFiles().findAll { path -> path.name in ['trace.txt', 'report.html', 'timeline.html', 'dag.mmd'] } : []
+        def names = told.info ? ['trace.txt', 'report.html', 'timeline.html', 'dag.mmd'] : []
+        def files = names.collect { name -> folder.resolve(name) }.findAll { path -> path.exists() }
         files.each { path -> path.copyTo(told.info.resolve(path.name)) }
         folder.deleteDir()
     }))
@@ -20,16 +21,20 @@ def keepEngineFiles(told) {
 // OUT, made when it is not there; ends the launch where results would come between what it reads, or over what chiflow did not write.
 def resultFolder(options, isBids) {
     def outdir = file(options.outdir, glob: false)
-    def read = ['input', 'masks', 'references', 'segmentations', 'labels'].findAll { name -> options[name] }.collectEntries { name -> [name, file(options[name], glob: false)] }
+    def read = ['input', 'masks', 'references', 'segmentations', 'labels'].findAll { name -> options[name] }
+        .collectEntries { name -> [name, file(options[name], glob: false)] }
     stopOn(read.collect { name, folder -> overlap(name, folder, outdir, isBids) }.findAll())
     if (options.input && !isBids) {
         def kept = [private_dir: file(options.private_dir, glob: false), 'work-dir': workflow.workDir]
         stopOn(kept.findAll { _name, folder -> isWithin(folder, read.input) }
             .collect { name, folder -> "${name == 'work-dir' ? '-' : '--'}${name}: ${printable(folder.toString())} lies inside --input: name a folder outside of it" })
-        stopOn(isWithin(file(options.private_dir, glob: false), outdir) ? ["--private_dir: ${printable(options.private_dir)} lies inside --outdir; name a folder that stays on this machine"] : [])
+        def fault = "--private_dir: ${printable(options.private_dir)} lies inside --outdir; name a folder that stays on this machine"
+        stopOn(isWithin(kept.private_dir, outdir) ? [fault] : [])
     }
-    def strange = ['dataset_description.json', 'cohort.html', 'cohort.tsv', 'weights', 'pipeline_info'].find { name -> outdir.resolve(name).exists() }
-    stopOn(strange && !outdir.resolve('pipeline_info/published').exists() ? ["--outdir: ${printable(options.outdir)} has a ${strange} that chiflow did not write: name a new folder"] : [])
+    def ours = ['dataset_description.json', 'cohort.html', 'cohort.tsv', 'weights', 'pipeline_info']
+    def strange = outdir.resolve('pipeline_info/published').exists() ? null : ours.find { name -> outdir.resolve(name).exists() }
+    def whose = "has a ${strange} that chiflow did not write, or one from before it kept tables"
+    stopOn(strange ? ["--outdir: ${printable(options.outdir)} ${whose}: name a new folder"] : [])
     outputFolder('outdir', options.outdir)
     outputFolder('outdir', "${options.outdir}/pipeline_info/published")
     return outdir
@@ -53,7 +58,8 @@ def overlap(name, folder, outdir, isBids) {
 // Whether a place is a folder or lies in it, whatever links lead there. What does not exist yet lies where its last folder that exists is.
 def isWithin(place, folder) {
     def (inner, outer) = [place, folder].collect { path -> withoutLinks(path) }
-    return inner.fileSystem == outer.fileSystem && (inner.startsWith(outer) || parentsOf(inner).any { path -> outer.exists() && path.exists() && java.nio.file.Files.isSameFile(path, outer) })
+    def isThere = { path -> path.exists() && java.nio.file.Files.isSameFile(path, outer) }
+    return inner.fileSystem == outer.fileSystem && (inner.startsWith(outer) || outer.exists() && parentsOf(inner).any(isThere))
 }
 
 def withoutLinks(path) {

@@ -27,7 +27,8 @@ workflow RESULTS {
             plain: true
         }
     REGIONS(ch_given.labelled, codeOf('regions'))
-    ch_labelled = ch_given.labelled.map { meta, files, _given -> [meta, files] }.join(REGIONS.out.files, remainder: true).map { meta, files, regions -> [meta, files + (regions ?: [])] }
+    ch_labelled = ch_given.labelled.map { meta, files, _given -> [meta, files] }.join(REGIONS.out.files, remainder: true)
+        .map { meta, files, regions -> [meta, files + (regions ?: [])] }
     ch_all = ch_given.plain.map { meta, files, _given -> [meta, files] }.mix(ch_labelled)
     PUBLISH(ch_acquisition.join(ch_all), facts, codeOf('publish'))
     REPORT(ch_acquisition.join(ch_all), codeOf('report'))
@@ -45,7 +46,8 @@ workflow RESULTS {
 
     description = PUBLISH.out.description
     records = REGIONS.out.files.map { _meta, files -> files }
-    ended = ch_outcomes.combine(listed(COHORT.out.pages)).map { count, rows, pages -> [count, rows + outcomes([], []).findAll { row -> row[2] == 'COHORT' }, pages] } // [number of runs, rows, [pages]]
+    ch_pages = ch_outcomes.combine(listed(COHORT.out.pages))
+    ended = ch_pages.map { count, rows, pages -> [count, rows + outcomes([], []).findAll { row -> row[2] == 'COHORT' }, pages] }
 
     emit:
     done

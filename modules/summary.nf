@@ -52,7 +52,7 @@ def earlier(outdir, rows) {
 // The files of a BIDS data set, beside the runs; a README of the user's stays. A BIDS input is named as the source; the name of a DICOM folder may be a patient's.
 def writeDataset(outdir, files, source, folder) {
     def (descriptions, others) = files.split { path -> path.name.endsWith('.json') }
-    def described = folder.resolve('dataset_description.json')
+    def described = java.nio.file.Files.createDirectories(folder).resolve('dataset_description.json')
     described.text = pretty(contentOf(descriptions[0]) + (source ? [SourceDatasets: [[URL: fromFolder(outdir, source)]]] : [:]))
     def known = outdir.resolve('pipeline_info/published/dataset.tsv')
     def places = known.exists() ? known.readLines()*.split('\t')*.first() : []
