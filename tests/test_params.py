@@ -46,7 +46,7 @@ def test_choices_are_the_registries():
 
 
 def test_every_parameter_is_used():
-    sources = [ROOT / "main.nf", ROOT / "nextflow.config", ROOT / "modules" / "given.nf", *(ROOT / "conf").glob("*.config")]
+    sources = [ROOT / "main.nf", ROOT / "nextflow.config", *(ROOT / "modules" / f"{name}.nf" for name in ("given", "launch", "training")), *(ROOT / "conf").glob("*.config")]
     text = "".join(source.read_text(encoding="utf8") for source in sources)
     assert [name for name in RULES if f"params.{name}" not in text and f"options.{name}" not in text] == []
 
