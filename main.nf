@@ -2,14 +2,15 @@
 // chiflow: DICOM or BIDS multi-echo gradient-echo MRI to quantitative susceptibility maps, all runs in parallel.
 
 include { helpText ; checkedParams ; methodsOf ; unwrappings ; isOfTotalField } from './modules/params'
-include { inputFolder ; labelMaps ; lockOn ; outputFolder ; privateFolder } from './modules/folders'
-include { isBids ; bidsRuns } from './modules/bids'
+include { inputFolder ; lockOn ; outputFolder } from './modules/folders'
+include { engineFolder ; keepEngineFiles ; resultFolder } from './modules/launch'
+include { isBids ; bidsRuns ; refuseOtherKinds } from './modules/bids'
 include { givenBy ; notUsed } from './modules/given'
 include { givenFor } from './modules/options'
-include { writeParams ; writeVersions ; writeDataset ; writeTable ; writeVerdicts ; keepAside ; summary } from './modules/summary'
+include { begin ; end ; summary ; writeAside ; writeDataset ; writeVersions } from './modules/summary'
 include { codeOf } from './modules/code'
 include { images ; pipelineFacts } from './modules/images'
-include { emptyAfter ; workDirectory } from './modules/lean'
+include { emptyAfter ; unshared ; workDirectory } from './modules/lean'
 include { DICOM } from './modules/dicom'
 include { hasSeveralEchoes ; verdictRow } from './modules/records'
 include { INTAKE } from './modules/intake'
@@ -19,8 +20,8 @@ include { SOURCE ; SOURCE as TIGHT_SOURCE } from './modules/source'
 include { TWOPASS } from './modules/twopass'
 include { RELAX } from './modules/relax'
 include { SWI } from './modules/swi'
-include { RESULTS } from './modules/results'
-include { TRAIN } from './modules/train'
+include { RESULTS ; listed } from './modules/results'
+include { TRAINING } from './modules/training'
 
 // From the runs [meta, files, inherited sidecars] to the published maps.
 workflow SUSCEPTIBILITY {
@@ -29,7 +30,7 @@ workflow SUSCEPTIBILITY {
     given // images of the user's own
     options
     facts // JSON of what is known of the pipeline
-    info // the folder of the engine's tables
+    outdir
 
     main:
     INTAKE(ch_runs, codeOf('intake'))
@@ -53,10 +54,10 @@ workflow SUSCEPTIBILITY {
     ch_needed = COMBINE.out.files.join(FIELDS.out.files).join(ch_chi)
     ch_maps = [SOURCE.out.local, RELAX.out.files, SWI.out.files].inject(ch_needed) { joined, stage -> joined.join(stage, remainder: true).filter { parts -> parts[1] } }
         .map { parts -> [parts[0], parts.tail().flatten().findAll()] }
-    RESULTS(ch_acquisition, ch_maps, given.labels, options.dicom, facts, ch_runs.map { parts -> parts[0].id }, info.resolve('trace.txt'))
+    RESULTS(ch_acquisition, ch_maps, given.labels, options.dicom, facts, ch_runs.map { parts -> parts[0].id }, outdir)
     if (options.lean) {
         def folder = workDirectory()
-        emptyAfter(ch_runs, INTAKE.out.scan, folder)
+        emptyAfter(unshared(ch_runs), INTAKE.out.scan, folder)
         emptyAfter(INTAKE.out.scan, COMBINE.out.phase, folder)
         emptyAfter(COMBINE.out.phase, FIELDS.out.field, folder)
         emptyAfter(FIELDS.out.phase, SWI.out.files, folder)
@@ -65,81 +66,85 @@ workflow SUSCEPTIBILITY {
 
     records = ch_maps.flatMap { _meta, files -> files }.mix(RESULTS.out.records.flatten()).filter { path -> path.name.endsWith('.json') }
     description = RESULTS.out.description
-    verdicts = FIELDS.out.verdicts.map { run, attempt, record -> verdictRow(run, attempt, record) }
+    ch_verdicts = FIELDS.out.verdicts.map { run, attempt, record -> verdictRow(run, attempt, record) }
+    ended = RESULTS.out.ended.combine(listed(ch_verdicts))
 
     emit:
     records
     description
-    verdicts
+    ended // [number of runs, their outcomes, [pages], what the gate said]
 }
 
 // From an input folder to the published maps.
 workflow MAPS {
     take:
     input
+    found // runs of a BIDS data set and what is set aside; null where the input is DICOM
     outdir
-    info
     options
 
     main:
+    def info = outdir.resolve('pipeline_info')
     def facts = pipelineFacts(methodsOf(options), images(options.registry))
     def given = givenBy(options)
-    if (isBids(input)) {
-        def (runs, aside) = bidsRuns(input)
-        ch_runs = channel.fromList(runs)
-        ch_aside = channel.fromList(aside)
+    if (found) {
+        ch_runs = channel.fromList(found[0])
+        ch_aside = channel.fromList(found[1])
         ch_records = channel.empty()
     }
     else {
-        DICOM(input, privateFolder(options.private_dir, outdir))
+        DICOM(input, outputFolder('private_dir', options.private_dir))
         ch_runs = DICOM.out.runs
         ch_aside = DICOM.out.aside
         ch_records = DICOM.out.records
     }
     ch_checked = ch_runs.toList().map { runs -> [runs, notUsed(given, runs.collect { parts -> parts[0].id })] }
     ch_runs = ch_checked.flatMap { runs, _unused -> runs }
-    ch_aside = ch_aside.mix(ch_checked.flatMap { _runs, rows -> rows })
-    ch_counted = ch_runs.count().combine(ch_aside.toSortedList().map { rows -> [rows] })
-    ch_counted.subscribe { count, rows -> keepAside(info, count, rows) }
-    SUSCEPTIBILITY(ch_runs, given, options, facts, info)
+    ch_listed = listed(ch_aside.mix(ch_checked.flatMap { _runs, rows -> rows }))
+    ch_listed.subscribe { parts -> writeAside(info, parts[0]) }
+    SUSCEPTIBILITY(ch_runs, given, options, facts, outdir)
     SUSCEPTIBILITY.out.records.mix(ch_records).collect().subscribe { records -> writeVersions(info, records) }
-    SUSCEPTIBILITY.out.verdicts.toSortedList { row -> row.join(' ') }.subscribe { rows -> writeVerdicts(info, rows) }
-    SUSCEPTIBILITY.out.description.first().subscribe { files -> writeDataset(outdir, files, isBids(input) ? input : null) }
-}
+    SUSCEPTIBILITY.out.description.first().subscribe { files -> writeDataset(outdir, files, found ? input : null, engineFolder()) }
+    ended = SUSCEPTIBILITY.out.ended.combine(ch_listed)
 
-// From label maps to the weights of the learned inversion.
-workflow TRAINING {
-    take:
-    options
-
-    main:
-    def labels = options.labels ? labelMaps(options.labels) : []
-    outputFolder('train_cache', "${options.train_cache}/inversion")
-    TRAIN(labels, file(options.train_cache, glob: false), codeOf('train', ['simulate', 'invert', 'unwrap', 'phantom']))
+    emit:
+    ended // [number of runs, their outcomes, [pages], what the gate said, what was set aside]
 }
 
 workflow {
     main:
-    if (params.help) {
+    def told = [aside: [], verdicts: [], cohort: []]
+    keepEngineFiles(told)
+    if (params.help.toString() == 'true') {
         println(helpText())
         System.exit(0)
     }
     def options = checkedParams(params)
     def input = options.train ? null : inputFolder('input', options.input)
-    def outdir = outputFolder('outdir', options.outdir)
-    def info = outputFolder('outdir', "${outdir}/pipeline_info")
-    def lock = lockOn(info, options.outdir)
-    writeParams(info, options)
-    writeTable(info.resolve('set_aside.tsv'), ['name', 'reason'], [])
+    def found = input && isBids(input) ? bidsRuns(input) : null
+    if (input && !found) {
+        refuseOtherKinds(input)
+    }
+    def outdir = resultFolder(options, found != null)
+    told.lock = lockOn(outdir.resolve('pipeline_info'), options.outdir)
+    told.info = outdir.resolve('pipeline_info')
+    begin(outdir, options)
     if (options.train) {
-        TRAINING(options)
+        TRAINING(options, outdir)
+        ch_ended = TRAINING.out.ended
     }
     else {
-        MAPS(input, outdir, info, options)
+        MAPS(input, found, outdir, options)
+        ch_ended = MAPS.out.ended
+    }
+    ch_ended.subscribe { count, rows, pages, verdicts, aside ->
+        def fault = end(outdir, told, count, rows, pages, verdicts, aside)
+        if (fault) {
+            error(fault)
+        }
     }
 
     workflow.onComplete = {
-        println(summary(info, outdir))
-        lock?.release()
+        println(summary(told, outdir))
     }
 }

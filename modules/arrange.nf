@@ -1,5 +1,9 @@
+include { fate } from './tasks'
+
 process ARRANGE {
+    tag 'all series'
     label 'small'
+    errorStrategy { fate(task, 'all series') }
 
     input:
     path sidecars, stageAs: 'series?/*'

@@ -1,6 +1,9 @@
+include { fate } from './tasks'
+
 process BACKGROUND {
     tag "${meta.id}"
     label 'medium'
+    errorStrategy { fate(task, meta.id) }
 
     input:
     tuple val(meta), path(field), path(noise), path(mask), path(acquisition), path(magnitude)

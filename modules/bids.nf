@@ -1,7 +1,8 @@
 // BIDS data sets: sub-*/[ses-*/]anat/*_MEGRE files, one run for each name without its echo-, part- and coil- entities. A data set without
 // them gives the field maps of its fmap/ folders: magnitude1, magnitude2 and phasediff, or phase1 and phase2.
 
-include { filesBelow ; stopOn } from './folders'
+include { filesBelow ; printable ; stopOn ; withoutContent } from './folders'
+include { failed } from './tasks'
 
 def isBids(folder) {
     return folder.resolve('dataset_description.json').exists() || (megreFiles(folder) + fieldMapFiles(folder)).any { path -> path.name =~ /(?i)[.]nii/ }
@@ -54,7 +55,31 @@ def bidsRuns(folder) {
     def runs = (images + own).groupBy { path -> [path.parent, runId(path.name)] }
     def (alone, twice) = runs.keySet().split { key -> runs.keySet().count { other -> other[1] == key[1] } == 1 }
     def aside = bad.collect { path -> [path.name.replaceAll(/[^\w.-]/, '?'), 'not a BIDS name'] } + twice.collect { key -> [key[1], 'two folders have this run'] }
-    return [alone.collect { key -> [[id: key[1]], runs[key], sidecars.findAll { sidecar -> applies(sidecar, key[0], key[1]) }] }, aside.unique()]
+    def (whole, hollow) = alone.split { key -> !withoutContent(runs[key]) }
+    hollow.each { key -> failed('INPUT', key[1], withoutContent(runs[key])) }
+    stopOn(whole || hollow ? [] : ["no run to process was found: ${imagesIn(folder)}"] + aside.collect { name, reason -> "${name}: ${reason}" })
+    return [whole.collect { key -> [[id: key[1]], runs[key], sidecars.findAll { sidecar -> applies(sidecar, key[0], key[1]) }] }, aside.unique()]
+}
+
+// What images a data set has in place of those that make a run.
+def imagesIn(folder) {
+    def names = folder.listFiles().findAll { path -> path.isDirectory() && path.name.startsWith('sub-') }.collectMany { subject -> filesBelow(subject) }*.name
+    def kinds = names.findAll { name -> name ==~ /(?s).+[.]nii([.]gz)?/ }.countBy { name -> printable(name.replaceAll(/[.]nii([.]gz)?$/, '').tokenize('_')[-1]) }
+    def found = kinds ? "has images ${kinds.sort().collect { kind, count -> "_${kind} (${count})" }.join(', ')}" : 'has no image in sub-*/'
+    return "the BIDS data set ${found}; a run is sub-*/[ses-*/]anat/*_echo-N_part-mag_MEGRE.nii[.gz] and part-phase, each with a sidecar"
+}
+
+// Ends the launch where a folder is neither DICOM nor a data set, and what it is can be told.
+def refuseOtherKinds(folder) {
+    def name = printable(folder.name)
+    def isSubject = name.startsWith('sub-') && folder.listFiles().any { path -> path.isDirectory() && path.name ==~ /anat|fmap|ses-.+/ }
+    stopOn(isSubject ? ["--input: ${name} is one subject of a BIDS data set: name the folder that holds it (a folder with a link to this one will do)"] : [])
+    def names = filesBelow(folder)*.name.findAll { file -> !file.startsWith('.') }
+    stopOn(names ? [] : ["no run to process was found: no file lies below ${name}"])
+    def images = names.findAll { file -> file ==~ /(?si).+[.]nii([.]gz)?/ }
+    def isOther = images && names.every { file -> file ==~ /(?si).+[.](nii|nii[.]gz|json|bval|bvec|tsv|txt)/ }
+    def advice = 'name them sub-01/anat/sub-01_echo-1_part-mag_MEGRE.nii.gz and so on, each with a sidecar'
+    stopOn(isOther ? ["no run to process was found: ${images.size()} NIfTI images without BIDS names in ${name}: ${advice}"] : [])
 }
 
 // Sidecars at the subject or session level.

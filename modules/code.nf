@@ -17,3 +17,9 @@ def sourceFiles(source) {
     }
     return source.exists() && source.name ==~ /.+\.(py|html)/ ? [source] : []
 }
+
+// Weights of networks and their cards.
+def weightsOf(names) {
+    def files = names.collectMany { name -> ['json', 'safetensors'].collect { kind -> projectDir.resolve("weights/${name}.${kind}") } }
+    return files.findAll { path -> path.exists() }
+}

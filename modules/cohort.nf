@@ -1,6 +1,9 @@
+include { fate } from './tasks'
+
 process COHORT {
     tag 'all runs'
     label 'small'
+    errorStrategy { fate(task, 'all runs') }
 
     input:
     path summaries, stageAs: 'runs/*'

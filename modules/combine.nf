@@ -1,6 +1,9 @@
+include { fate } from './tasks'
+
 process COMBINE {
     tag "${meta.id}"
     label 'medium'
+    errorStrategy { fate(task, meta.id) }
 
     input:
     tuple val(meta), path(magnitude), path(phase), path(acquisition)

@@ -1,6 +1,9 @@
+include { fate } from './tasks'
+
 process CONVERT {
     tag "${fingerprint.take(8)}"
     label 'small'
+    errorStrategy { fate(task, fingerprint.take(8)) }
 
     input:
     tuple val(fingerprint), val(depth), path(dicom, stageAs: 'dicom')

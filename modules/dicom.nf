@@ -3,15 +3,18 @@
 include { CONVERT } from './convert'
 include { ARRANGE } from './arrange'
 include { codeOf } from './code'
-include { filesBelow } from './folders'
+include { filesBelow ; withoutContent } from './folders'
+include { failed } from './tasks'
 include { contentOf } from './records'
 
 // One [fingerprint, depth, folder] for each top-level folder, and one for the files beside them. The engine looks at a folder's
 // name only, so the fingerprint stands for what is in it.
 def dicomFolders(input) {
     def folders = input.listFiles().findAll { path -> path.isDirectory() }.sort().collect { folder -> [null, folder, filesBelow(folder)] }
-    def loose = [0, input, input.listFiles().findAll { path -> path.isFile() }.sort()]
-    return (folders + [loose]).findAll { entry -> entry[2] }.collect { depth, folder, files -> [fingerprint(folder, files), depth, folder] }
+    def loose = [0, input, input.listFiles().findAll { path -> path.isFile() || !path.exists() }.sort()]
+    def (whole, hollow) = (folders + [loose]).findAll { entry -> entry[2] }.split { entry -> !withoutContent(entry[2]) }
+    hollow.each { _depth, folder, files -> failed('INPUT', fingerprint(folder, []).take(8), withoutContent(files)) }
+    return whole.collect { depth, folder, files -> [fingerprint(folder, files), depth, folder] }
 }
 
 def fingerprint(folder, files) {

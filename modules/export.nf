@@ -1,14 +1,16 @@
+include { fate } from './tasks'
+
 process EXPORT {
     tag "${meta.id}"
     label 'small'
+    errorStrategy { fate(task, meta.id) }
 
     input:
     tuple val(meta), path(acquisition), path(chi)
     val code
 
     output:
-    path 'sub-*/**', emit: slices
-    val meta, emit: done
+    tuple val(meta), path('sub-*/**'), emit: slices
 
     script:
     """

@@ -4,7 +4,7 @@ include { UNWRAP } from './unwrap'
 include { FIELDMAP } from './fieldmap'
 include { MASK } from './mask'
 include { GATE } from './gate'
-include { codeOf } from './code'
+include { codeOf ; weightsOf } from './code'
 include { contentOf } from './records'
 
 workflow FIELD {
@@ -20,9 +20,9 @@ workflow FIELD {
     ch_acquisition = ch_scan.map { meta, _phase, _magnitude, acquisition, _given -> [meta, acquisition] }
     ch_given = ch_scan.map { meta, _phase, _magnitude, _acquisition, given -> [meta, given] }
 
-    UNWRAP(ch_phase.join(ch_magnitude).join(ch_acquisition), unwrappings[attempt - 1], file("${projectDir}/weights/unwrapping.{json,safetensors}"), codeOf('unwrap'))
+    UNWRAP(ch_phase.join(ch_magnitude).join(ch_acquisition), unwrappings[attempt - 1], weightsOf(['unwrapping']), codeOf('unwrap'))
     FIELDMAP(UNWRAP.out.phase.join(ch_magnitude).join(ch_acquisition), codeOf('fieldmap'))
-    MASK(FIELDMAP.out.quality.join(ch_magnitude).join(ch_acquisition).join(ch_given), file("${projectDir}/weights/brain_mask.{json,safetensors}"), codeOf('mask'))
+    MASK(FIELDMAP.out.quality.join(ch_magnitude).join(ch_acquisition).join(ch_given), weightsOf(['brain_mask']), codeOf('mask'))
     ch_fitted = FIELDMAP.out.field.map { meta, field, _noise -> [meta, field] }.join(FIELDMAP.out.quality).join(MASK.out.brain)
     GATE(UNWRAP.out.phase.join(ch_magnitude).join(ch_fitted).join(ch_acquisition), [unwrappings[attempt - 1], policy, attempt == unwrappings.size()], codeOf('gate'))
 

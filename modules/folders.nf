@@ -1,14 +1,21 @@
 // What the user names is looked at before any task; what cannot be used ends the run with one line. Includes nothing: the strict
 // parser takes a file of functions that includes others from one place only.
 
-// Every file below a folder, links followed, in the order of their names.
+// Every file below a folder, links followed, in the order of their names; and links that lead to nothing, which `exists()` tells.
 def filesBelow(folder) {
     try {
-        return java.nio.file.Files.walk(folder, java.nio.file.FileVisitOption.FOLLOW_LINKS).toList().findAll { path -> path.isFile() }.sort()
+        return java.nio.file.Files.walk(folder, java.nio.file.FileVisitOption.FOLLOW_LINKS).toList().findAll { path -> path.isFile() || !path.exists() }.sort()
     }
     catch (UncheckedIOException fault) {
         stopOn(["the input has a folder that cannot be read, or a link to a folder around itself (${fault.cause.class.simpleName})"])
     }
+}
+
+// What to say of files that are links to nothing, as DataLad, git-annex and DVC leave them; null when there are none.
+def withoutContent(files) {
+    def hollow = files.findAll { path -> !path.exists() }
+    def what = hollow.size() == 1 ? 'a file is a link' : "${hollow.size()} files are links"
+    return hollow ? "${what} to nothing: get the content first (datalad get, git annex get, dvc pull)".toString() : null
 }
 
 def inputFolder(option, name) {
@@ -61,15 +68,6 @@ def lockOn(folder, name) {
     catch (IOException _fault) {
         return null
     }
-}
-
-// Who is who must not travel with the results.
-def privateFolder(name, outdir) {
-    def folder = file(name, glob: false)
-    if (folder.toAbsolutePath().normalize().startsWith(outdir.toAbsolutePath().normalize())) {
-        stopOn(["--private_dir: ${printable(name)} lies inside --outdir; name a folder that stays on this machine"])
-    }
-    return outputFolder('private_dir', name)
 }
 
 def printable(text) {

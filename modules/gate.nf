@@ -1,6 +1,9 @@
+include { fate } from './tasks'
+
 process GATE {
     tag "${meta.id}"
     label 'medium'
+    errorStrategy { fate(task, meta.id) }
 
     input:
     tuple val(meta), path(phase), path(magnitude), path(field), path(quality), path(brain), path(acquisition)

@@ -1,6 +1,6 @@
 // Images of the user's own that go with runs: brain masks, reference regions, labels. The name says which run: sub-<label>[_…]_mask.nii.gz.
 
-include { filesBelow ; stopOn } from './folders'
+include { filesBelow ; stopOn ; withoutContent } from './folders'
 include { unclear ; unused } from './options'
 
 // Images of a kind (mask, dseg) below a folder, and the tables of label names beside and above them.
@@ -11,6 +11,7 @@ def givenIn(parameter, name, kind) {
     if (!images) {
         stopOn(["--${parameter}: there is no folder of that name with files sub-<label>[_…]_${kind}.nii or .nii.gz"])
     }
+    stopOn([withoutContent(images)].findAll().collect { fault -> "--${parameter}: ${fault}" })
     return images + found.findAll { path -> path.name.matches("([\\w-]+_)?${kind}[.]tsv") }
 }
 

@@ -1,6 +1,9 @@
+include { fate } from './tasks'
+
 process INTAKE {
     tag "${meta.id}"
     label 'small'
+    errorStrategy { fate(task, meta.id) }
 
     input:
     tuple val(meta), path(files, stageAs: 'run/*'), path(inherited, stageAs: 'inherited?/*')

@@ -1,9 +1,11 @@
 include { givenOptions } from './options'
+include { fate } from './tasks'
 
 process INVERT {
     tag "${meta.id}"
     label 'medium'
     label 'gpu'
+    errorStrategy { fate(task, meta.id) }
 
     input:
     tuple val(meta), path(field), path(mask), path(noise), path(acquisition), path(magnitude), path(region, stageAs: 'region/*')

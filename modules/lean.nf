@@ -18,6 +18,14 @@ def emptyAfter(ch_files, ch_done, folder) {
     }
 }
 
+// The runs with those of their files that no other run reads.
+def unshared(ch_runs) {
+    return ch_runs.toList().flatMap { runs ->
+        def readers = runs.collectMany { parts -> parts[1] }.countBy { path -> path }
+        runs.collect { parts -> [parts[0], parts[1].findAll { path -> readers[path] == 1 }] }
+    }
+}
+
 // Whether a task wrote the file: it lies in a task's folder and is no link. What the user gave stays, wherever it is.
 def isOfTask(path, folder) {
     def place = path.toAbsolutePath()

@@ -1,6 +1,9 @@
+include { fate } from './tasks'
+
 process MASK {
     tag "${meta.id}"
     label 'medium'
+    errorStrategy { fate(task, meta.id) }
 
     input:
     tuple val(meta), path(quality), path(magnitude), path(acquisition), path(given, stageAs: 'given/*')

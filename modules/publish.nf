@@ -1,6 +1,9 @@
+include { fate } from './tasks'
+
 process PUBLISH {
     tag "${meta.id}"
     label 'small'
+    errorStrategy { fate(task, meta.id) }
 
     input:
     tuple val(meta), path(acquisition), path(maps, stageAs: 'maps/*')
@@ -8,9 +11,8 @@ process PUBLISH {
     val code
 
     output:
-    path 'sub-*/**', emit: derivatives
+    tuple val(meta), path('sub-*/**'), emit: derivatives
     tuple path('dataset_description.json'), path('README'), path('.bidsignore'), emit: description
-    val meta, emit: done
 
     script:
     """

@@ -1,8 +1,10 @@
 include { givenOptions } from './options'
+include { fate } from './tasks'
 
 process REGIONS {
     tag "${meta.id}"
     label 'small'
+    errorStrategy { fate(task, meta.id) }
 
     input:
     tuple val(meta), path(maps, stageAs: 'maps/*'), path(labels, stageAs: 'labels/*')

@@ -1,6 +1,9 @@
+include { fate } from './tasks'
+
 process RELAX {
     tag "${meta.id}"
     label 'medium'
+    errorStrategy { fate(task, meta.id) }
 
     input:
     tuple val(meta), path(magnitude), path(mask), path(acquisition)

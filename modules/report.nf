@@ -1,15 +1,17 @@
+include { fate } from './tasks'
+
 process REPORT {
     tag "${meta.id}"
     label 'small'
+    errorStrategy { fate(task, meta.id) }
 
     input:
     tuple val(meta), path(acquisition), path(maps, stageAs: 'maps/*')
     val code
 
     output:
-    path 'sub-*/**', emit: pages
+    tuple val(meta), path('sub-*/**'), emit: pages
     path 'sub-*/**_qsm.{json,tsv}', emit: summary
-    val meta, emit: done
 
     script:
     """

@@ -2,7 +2,7 @@
 
 include { BACKGROUND } from './background'
 include { INVERT } from './invert'
-include { codeOf } from './code'
+include { codeOf ; weightsOf } from './code'
 
 workflow SOURCE {
     take:
@@ -13,11 +13,11 @@ workflow SOURCE {
 
     main:
     ch_masked = ch_field.join(ch_mask).join(ch_scan.map { meta, acquisition, magnitude, _region -> [meta, acquisition, magnitude] })
-    BACKGROUND(ch_masked.filter { _part -> !single_step }, file("${projectDir}/weights/total.{json,safetensors}"), codeOf('background'))
+    BACKGROUND(ch_masked.filter { _part -> !single_step }, weightsOf(['total']), codeOf('background'))
     ch_total = ch_field.map { meta, field, _noise -> [meta, field] }.join(ch_mask)
     ch_input = single_step ? ch_total : BACKGROUND.out.local
     ch_noise = ch_field.map { meta, _field, noise -> [meta, noise] }
-    INVERT(ch_input.join(ch_noise).join(ch_scan), single_step ? 'hz' : 'ppm', file("${projectDir}/weights/{inversion,total}.{json,safetensors}"), codeOf('invert'))
+    INVERT(ch_input.join(ch_noise).join(ch_scan), single_step ? 'hz' : 'ppm', weightsOf(['inversion', 'total']), codeOf('invert'))
     local = BACKGROUND.out.files
     chi = INVERT.out.files
     mask = ch_input.map { meta, _field, inside -> [meta, inside] }

@@ -1,38 +1,63 @@
-// What became of each run, from the engine's table of tasks. Includes nothing: see folders.nf.
+// How tasks end. The engine asks for the fate of each that failed; why those failed that are not tried again is kept here, by stage and
+// run, until the tables and the last lines are made of it. Includes nothing: see folders.nf.
 
-def readTable(path) {
-    def lines = path.exists() ? path.readLines()*.split('\t', -1) : []
-    return lines.size() < 2 ? [] : lines.tail().collect { row -> [lines[0], row].transpose().collectEntries() }
-}
-
-// One row [run, status, stage, reason] for each run, and for each folder that could not be converted, from the engine's trace.
-def outcomes(trace) {
-    def last = readTable(trace).collectEntries { row -> [[row.name.tokenize(' ')[0].tokenize(':')[-1], row.tag], row] }
-    def failed = last.findAll { _task, row -> row.status in ['FAILED', 'ABORTED'] }
-    def rows = failed.collect { task, row -> [task[1], 'failed', task[0], reasonOf(row)] }
-    def published = last.findAll { task, row -> task[0] in ['PUBLISH', 'TRAIN'] && row.status in ['COMPLETED', 'CACHED'] }
-    return (published.collect { task, _row -> [task[1], 'done', '', ''] } + rows).sort { row -> row[0] }
-}
-
-// The runs that have no result, as JSON for the page of all runs: [run, stage, reason]. The engine may be still writing its table of tasks: waits ten seconds at most.
-def failuresOf(trace, missing) {
-    def known = []
-    (1..50).find { _again ->
-        known = outcomes(trace).findAll { row -> row[1] == 'failed' }
-        def complete = known*.first().containsAll(missing)
-        complete ?: sleep(200)
-        complete
+// Out of memory, killed, or gone with its node (no exit status): again with more; anything else is the run's own fault.
+def fate(task, run) {
+    if (task.attempt <= 2 && task.exitStatus in [104, 134, 137, 139, 140, 143, 247, Integer.MAX_VALUE]) {
+        return 'retry'
     }
-    def unknown = missing.findAll { name -> !(name in known*.first()) }.sort().collect { name -> [name, '', 'did not finish: see pipeline_info/runs.tsv'] }
-    return groovy.json.JsonOutput.toJson(known.collect { run, _status, stage, reason -> [run, stage, reason] } + unknown)
+    failed(task.process.tokenize(':')[-1], run, reasonOf(task))
+    return 'ignore'
 }
 
-def reasonOf(row) {
-    def lines = ['.command.err', '.command.log'].collect { name -> file("${row.workdir}/${name}", glob: false) }
-        .collectMany { log -> log.exists() ? log.readLines().findAll { line -> line.trim() } : [] }
+def failed(stage, run, reason) {
+    failures().put([stage, run], reason)
+}
+
+// [stage, run]: reason. One engine is one launch, so the map lives as long as it.
+def failures() {
+    return System.properties.computeIfAbsent('chiflow.failures') { _name -> new java.util.concurrent.ConcurrentHashMap() }
+}
+
+def hasFailed(run) {
+    return failures().keySet().any { key -> key[1] == run }
+}
+
+// What the executable said; without a word of its own, what the scheduler or the shell said last.
+def reasonOf(task) {
+    def lines = ['.command.err', '.command.log'].collectMany { name -> linesOf(task.workDir.resolve(name)) }
     def told = lines.findAll { line -> line.startsWith('error: ') }
     def ofScheduler = lines.find { line -> line =~ /exceeded .*memory|TIME LIMIT|CANCELLED/ }
     def reason = told ? told[-1] - 'error: ' : ofScheduler ?: (lines ? lines[-1] : 'no message')
-    def status = row.exit in ['0', '1', '2'] ? '' : row.exit ==~ /\d+/ ? "exit status ${row.exit}: " : 'ended from outside: '
-    return "${status}${reason}".replaceAll(/\s+/, ' ').take(2000)
+    def special = [0: 'an output is missing: ', 1: '', 2: '', (Integer.MAX_VALUE): 'ended from outside: ']
+    return "${special.getOrDefault(task.exitStatus, "exit status ${task.exitStatus}: ")}${reason}".replaceAll(/\s+/, ' ').take(2000)
+}
+
+def linesOf(log) {
+    try {
+        return log.exists() ? log.readLines().findAll { line -> line.trim() } : []
+    }
+    catch (IOException _fault) {
+        return []
+    }
+}
+
+// One row [run, status, stage, reason] for each run, by its name: done, incomplete (χ is there, something else is not) or failed; and for
+// whatever failed that is no run. placed: [run, what kept its files from their places, or null].
+def outcomes(started, placed) {
+    def faults = placed.collectEntries { run, fault -> [run, fault] }
+    def byRun = failures().groupBy { key, _reason -> key[1] }.collectEntries { run, found -> [run, found.collect { key, reason -> [key[0], reason] }.sort()] }
+    def runs = started.collect { run -> outcomeOf(run, faults.containsKey(run) && !faults[run], byRun[run] ?: [], faults[run]) }
+    def others = (byRun.keySet() - started).collectMany { name -> byRun[name].collect { stage, reason -> [name, 'failed', stage, reason] } }
+    return (runs + others).sort { row -> row.join(' ') }
+}
+
+// A run without χ failed in a stage that χ needed, whatever else failed.
+def outcomeOf(run, hasMaps, failed, fault) {
+    if (hasMaps) {
+        def reasons = failed.size() == 1 ? failed[0][1] : failed.collect { stage, reason -> "${stage}: ${reason}".toString() }.join('; ')
+        return [run, failed ? 'incomplete' : 'done', failed.collect { stage, _reason -> stage }.join(', '), reasons]
+    }
+    def needed = failed.find { stage, _reason -> !(stage in ['RELAX', 'SWI', 'REGIONS', 'REPORT', 'EXPORT']) }
+    return [run, 'failed'] + (fault ? ['PUBLISH', fault] : needed ?: ['', 'did not finish: see .nextflow.log'])
 }

@@ -1,7 +1,10 @@
+include { fate } from './tasks'
+
 process TRAIN {
     tag 'inversion'
     label 'long'
     label 'gpu'
+    errorStrategy { fate(task, 'inversion') }
 
     input:
     path labels, stageAs: 'labels/*'

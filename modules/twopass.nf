@@ -1,6 +1,9 @@
+include { fate } from './tasks'
+
 process TWOPASS {
     tag "${meta.id}"
     label 'small'
+    errorStrategy { fate(task, meta.id) }
 
     input:
     tuple val(meta), path(filled, stageAs: 'filled/*'), path(mask), path(tight, stageAs: 'tight/*'), path(tight_mask, stageAs: 'tight_mask.nii')

@@ -1,6 +1,9 @@
+include { fate } from './tasks'
+
 process UNWRAP {
     tag "${meta.id}"
     label 'medium'
+    errorStrategy { fate(task, meta.id) }
 
     input:
     tuple val(meta), path(phase), path(magnitude), path(acquisition)

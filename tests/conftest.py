@@ -52,12 +52,22 @@ class Run:
 
     def rows(self, name: str) -> list[dict]:
         """A table of pipeline_info."""
-        with open(self.out / "pipeline_info" / name, encoding="utf8", newline="") as table:
-            return list(csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE))
+        return rows_in(self.out / "pipeline_info" / name)
 
     def tasks(self, *statuses: str) -> set[tuple[str, str]]:
         """(process, tag) of the tasks of runs with one of these statuses; the page of all runs is of none."""
-        return {(row["name"].split(" ")[0].split(":")[-1], row["tag"]) for row in self.rows("trace.txt") if row["status"] in statuses and row["tag"] != "all runs"}
+        return tasks_in(self.rows("trace.txt"), *statuses)
+
+
+def rows_in(path: Path) -> list[dict]:
+    """The rows of a table."""
+    with open(path, encoding="utf8", newline="") as table:
+        return list(csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def tasks_in(rows: list[dict], *statuses: str) -> set[tuple[str, str]]:
+    """(process, tag) of the tasks of runs in a trace."""
+    return {(row["name"].split(" ")[0].split(":")[-1], row["tag"]) for row in rows if row["status"] in statuses and row["tag"] != "all runs"}
 
 
 class Engine:
@@ -84,6 +94,11 @@ class Engine:
     def start(self, *options: str | Path) -> subprocess.Popen:
         """A call that goes on in a process group of its own; end it with `kill`."""
         return subprocess.Popen(self.command(*options), cwd=self.launch, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+    def unfinished(self, *statuses: str) -> set[tuple[str, str]]:
+        """(process, tag) of the tasks of launches that have not ended, or were killed."""
+        traces = (self.launch / ".nextflow" / "chiflow").glob("*/trace.txt")
+        return {task for trace in traces for task in tasks_in(rows_in(trace), *statuses)}
 
 
 def maps_of(out: Path) -> dict[str, bytes]:

@@ -16,7 +16,7 @@ from chiflow.core.contracts import write_json
 from chiflow.core.errors import ChiflowError
 from chiflow.core.summary import FIGURES, Summary
 
-FAILED = [["sub-90", "INTAKE", "phase.nii: 3 voxels are NaN"], ["sub-91", "", "did not finish"]]
+FAILED = [["sub-90", "failed", "INTAKE", "phase.nii: 3 voxels are NaN"], ["sub-91", "failed", "", "did not finish"]]
 
 
 def cohort(folder, count: int = 20, failed=FAILED):
@@ -53,9 +53,18 @@ def test_every_run_has_its_row_the_worst_first(tmp_path):
 
 
 def test_a_run_that_failed_after_its_page_counts_as_failed(tmp_path):
-    cohort(tmp_path, failed=[["sub-04", "PUBLISH", "no space left"]])
+    cohort(tmp_path, failed=[["sub-04", "failed", "PUBLISH", "no space left"]])
     (row,) = [row for row in table(tmp_path) if row["run"] == "sub-04"]
     assert (row["verdict"], row["reasons"]) == ("fail", "no maps: PUBLISH: no space left")
+
+
+def test_a_run_that_lacks_a_map_keeps_its_page_and_figures_and_is_not_green(tmp_path):
+    cohort(tmp_path, failed=[["sub-04", "incomplete", "RELAX", "no space left"], ["sub-07", "incomplete", "SWI", "odd"], ["sub-60", "incomplete", "REPORT", "killed"]])
+    rows = {row["run"]: row for row in table(tmp_path)}
+    assert [rows[run]["verdict"] for run in ("sub-04", "sub-07", "sub-60")] == ["warn", "fail", "warn"]
+    assert rows["sub-04"]["reasons"] == "without RELAX: no space left" and rows["sub-04"]["Mask"] != "n/a"
+    page = (tmp_path / "out" / "cohort.html").read_text(encoding="utf8")
+    assert 'href="sub-04/sub-04_qsm.html"' in page and "without maps" not in page
 
 
 def test_what_stands_out_is_marked_in_page_and_table(tmp_path):

@@ -18,7 +18,7 @@ from chiflow.arrange import arrange
 from chiflow.convert import convert
 from chiflow.convert.kind import coil_of, part_or_reason
 from chiflow.core.cli import execute
-from chiflow.core.errors import ChiflowError
+from chiflow.core.errors import ChiflowError, NotFinished
 
 SHAPE = (12, 11, 7)  # columns, rows, slices
 TIMES_MS = (4.0, 9.0)
@@ -211,6 +211,16 @@ def test_a_folder_without_images_is_named_by_its_label(tmp_path, call):
     assert re.fullmatch(r"warning: folder-[0-9a-f]{10}: no DICOM image that can be read was found in the folder\n", said)
     assert list(aside(out)) == [said.split(": ")[1]]
     assert (tmp_path / "subjects.tsv").read_text().splitlines()[1] == f"{said.split(': ')[1]}\t\t{tmp_path / 'Mustermann'}"
+
+
+def test_a_converter_that_was_killed_has_not_converted(scan, tmp_path, monkeypatch):
+    (tmp_path / "killed").write_text("#!/bin/sh\nkill -9 $$\n")
+    (tmp_path / "killed").chmod(0o755)
+    monkeypatch.setattr("dcm2niix.bin", str(tmp_path / "killed"))
+    (tmp_path / "key").write_text("secret")
+    with pytest.raises(NotFinished, match="signal 9"):
+        convert(scan, tmp_path / "key", tmp_path / "out", tmp_path / "subjects.tsv")
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_damaged_files_do_not_cost_the_others(scan, call):

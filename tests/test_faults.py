@@ -187,7 +187,7 @@ def test_of_two_launches_into_one_folder_the_second_stops_and_of_two_folders_non
     options = ("--input", heads / "bids", *QUICK)
     head = engine.start(*options, "--outdir", tmp_path / "out")
     try:
-        wait_for(lambda: (tmp_path / "out" / "pipeline_info" / "trace.txt").is_file())
+        wait_for(lambda: (tmp_path / "out" / "pipeline_info" / "runs.tsv").is_file())
         second = engine.run(*options, out=tmp_path / "out")
         assert second.status == 1 and [line for line in errors_in(second) if "another run is writing into" in line], second.said
         resumed = engine.run(*options, "-resume", out=tmp_path / "other")

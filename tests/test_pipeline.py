@@ -11,7 +11,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from conftest import ROOT, Engine, Run, bids_errors, browser_says, copy_of_the_pipeline, kill
+from conftest import ROOT, Engine, Run, bids_errors, browser_says, copy_of_the_pipeline, kill, wait_for
 
 STAGES = ("INTAKE", "COMBINE", "UNWRAP", "FIELDMAP", "MASK", "GATE", "BACKGROUND", "INVERT", "RELAX", "SWI", "PUBLISH", "REPORT")
 BROKEN = "sub-03"
@@ -143,12 +143,9 @@ def test_resume_after_the_head_was_killed_reruns_only_the_unfinished(project, bi
     only = tmp_path / "one"
     shutil.copytree(bids / "sub-02", only / "sub-02", ignore=shutil.ignore_patterns("*touch*"))
     head = engine.start("--input", only, "--outdir", tmp_path / "out")
-    trace = tmp_path / "out" / "pipeline_info" / "trace.txt"
-    deadline = time.monotonic() + 120
-    while "COMBINE" not in (trace.read_text() if trace.is_file() else "") and time.monotonic() < deadline:
-        time.sleep(0.2)
+    wait_for(lambda: ("COMBINE", ids[1]) in engine.unfinished("COMPLETED"))
     time.sleep(2)  # what finished two seconds before is in the engine's cache
-    before = Run(0, "", tmp_path / "out").tasks("COMPLETED")
+    before = engine.unfinished("COMPLETED")
     kill(head)
     done = engine.run("--input", only, "-resume", out=tmp_path / "out")
     assert done.status == 0, done.said

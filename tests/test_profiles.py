@@ -28,6 +28,7 @@ def configuration(profile: str, parser: str) -> dict[str, str]:
     assert done.returncode == 0, done.stdout + done.stderr
     found = dict(line.split(" = ", 1) for line in done.stdout.splitlines() if " = " in line)
     kept = {label: {key for key in ("cpus", "memory", "time") if f"process.'withLabel:{label}'.{key}" in found} for label in ("small", "medium", "long")}
+    assert "task.executor == 'local' ? [cpus: nextflow.util.SysHelper.availCpus" in found["process.resourceLimits"], "what runs here asks for no more than there is"
     assert kept == dict.fromkeys(kept, {"cpus", "memory", "time"}), "no profile takes a setting of a label away"
     return found
 
@@ -57,14 +58,20 @@ def test_slurm_gets_what_it_needs(parser):
 
 
 @pytest.mark.parametrize("parser", ["v1", "v2"])
+def test_tasks_that_run_here_are_known_as_such_and_python_is_the_pipeline_s_own(parser):
+    found = configuration("docker,gpu", parser)
+    assert found["process.executor"] == "'local'" and "unset PYTHONPATH PYTHONHOME PYTHONSAFEPATH" in found["process.beforeScript"]
+
+
+@pytest.mark.parametrize("parser", ["v1", "v2"])
 def test_the_demo_changes_the_memory_alone(parser):
     found = configuration("standard,demo,debug", parser)
     assert found["process.'withLabel:medium'.memory"] == "{ 2.GB * task.attempt }" and found["process.executor"] == "'local'"
 
 
-def test_what_is_published_is_copied():
-    config = (ROOT / "nextflow.config").read_text(encoding="utf8")
-    assert re.findall(r"publishDir = \[.*?mode: '(\w+)'", config) == ["copy"] * config.count("publishDir") != []
+def test_nothing_is_published_past_the_table_of_what_was_published():
+    sources = [ROOT / "main.nf", ROOT / "nextflow.config", *(ROOT / "conf").iterdir(), *(ROOT / "modules").iterdir()]
+    assert [source.name for source in sources if "publishDir" in source.read_text(encoding="utf8")] == []
 
 
 def test_no_script_of_a_task_names_a_place_of_this_machine(local):

@@ -97,13 +97,12 @@ def test_a_drained_node_and_a_killed_head_lose_nothing_that_was_done(project, he
     engine = Engine(project, tmp_path / "launch")
     node = subprocess.run(["sinfo", "-h", "-o", "%n"], capture_output=True, text=True, check=True).stdout.split()[0]
     head = engine.start("--input", heads / "bids", "--outdir", tmp_path / "out", "-profile", "slurm")
-    trace = tmp_path / "out" / "pipeline_info" / "trace.txt"
-    wait_for(lambda: "COMBINE" in (trace.read_text() if trace.is_file() else ""))
+    wait_for(lambda: "COMBINE" in {stage for stage, _ in engine.unfinished("COMPLETED")})
     subprocess.run(["scontrol", "update", f"nodename={node}", "state=drain", "reason=test"], check=True)
     try:
         waiting = lambda state: subprocess.run(["squeue", "-h", "-t", state, "-o", "%r"], capture_output=True, text=True, check=True).stdout
         wait_for(lambda: not waiting("running") and waiting("pending"))
-        before = Run(0, "", tmp_path / "out").tasks("COMPLETED")
+        before = engine.unfinished("COMPLETED")
         kill(head)
     finally:
         subprocess.run(["scontrol", "update", f"nodename={node}", "state=resume"], check=True)

@@ -14,7 +14,7 @@ from chiflow.core.summary import FIGURES, REGIONS, Summary
 def write_cohort(runs: Path, failed: list[list[str]], out: Path) -> list[Path]:
     """Write cohort.html and cohort.tsv, and cohort_regions.tsv when there are regions, from the summaries (and tables of regions) in a folder.
 
-    failed : [run, stage, reason] of those that have no maps. Returns what was written. Raises ChiflowError for a summary that cannot be read.
+    failed : [run, status, stage, reason]; 'failed' has no maps, 'incomplete' not all of them. Returns what was written. Raises ChiflowError for a summary that cannot be read.
     """
     rows = rows_of([Summary.read(path) for path in sorted(runs.glob("*_qsm.json")) if REGIONS not in path.name], failed)
     spreads = {name: spread_of([row.figures[name] for row in rows if name in row.figures]) for name in FIGURES}
@@ -28,11 +28,16 @@ def write_cohort(runs: Path, failed: list[list[str]], out: Path) -> list[Path]:
 
 
 def rows_of(summaries: list[Summary], failed: list[list[str]]) -> list[Summary]:
-    """A row a run, the worst first, then by name; a run that failed after its page was written counts as failed."""
-    without = [Summary(run=run, page="", verdict="fail", reasons=f"no maps: {stage + ': ' if stage else ''}{reason}".split("; ")) for run, stage, reason in failed]
-    names = {row.run for row in without}
-    rows = without + [summary for summary in summaries if summary.run not in names]
-    return sorted(rows, key=lambda row: (-VERDICTS.index(row.verdict), row.run))
+    """A row a run, the worst first, then by name; a run that failed after its page was written counts as failed, one that lacks a map is not green."""
+    rows = {summary.run: summary for summary in summaries}
+    for run, status, stage, reason in failed:
+        whole = rows.get(run, Summary(run=run, page="", verdict="pass"))
+        if status == "incomplete":
+            verdict = max("warn", whole.verdict, key=VERDICTS.index)
+            rows[run] = whole.model_copy(update={"verdict": verdict, "reasons": [*whole.reasons, *f"without {stage}: {reason}".split("; ")]})
+        else:
+            rows[run] = Summary(run=run, page="", verdict="fail", reasons=f"no maps: {stage + ': ' if stage else ''}{reason}".split("; "))
+    return sorted(rows.values(), key=lambda row: (-VERDICTS.index(row.verdict), row.run))
 
 
 def page_text(rows: list[Summary], spreads: dict[str, Spread]) -> str:
@@ -40,7 +45,7 @@ def page_text(rows: list[Summary], spreads: dict[str, Spread]) -> str:
     shown = {name: figure for name, figure in FIGURES.items() if spreads[name].count}
     strips = {name: strip([(row.figures[name], row.verdict) for row in rows if name in row.figures], spreads[name], f"{name}: {FIGURES[name].text}") for name in shown}
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in reversed(VERDICTS)}
-    without = sum(not row.page for row in rows)
+    without = sum(row.verdict == "fail" and not row.page for row in rows)
     return rendered(__package__, rows=rows, figures=shown, spreads=spreads, strips=strips, counts=counts, without=without, said=said)
 
 

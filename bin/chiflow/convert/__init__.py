@@ -20,7 +20,7 @@ from chiflow.convert.anonymous import Labels, kept_keys, without_header_text
 from chiflow.convert.kind import coil_of, part_or_reason
 from chiflow.convert.links import link_flat
 from chiflow.core.conversion import Aside, Conversion, ConvertedImage
-from chiflow.core.errors import ChiflowError
+from chiflow.core.errors import ChiflowError, NotFinished
 from chiflow.core.nifti import read_header, write_bytes
 
 NOTHING_FOUND = "no DICOM image that can be read was found in the folder"
@@ -93,7 +93,7 @@ def make_folder(folder: Path) -> None:
 def run_dcm2niix(dicom: Path, temporary: Path, depth: int | None) -> tuple[list[Path], bool, str]:
     """Convert all files below a folder; returns the images in the order of their names, whether all went well, and the SHA-256 of the files.
 
-    What dcm2niix says is kept from every log.
+    What dcm2niix says is kept from every log. Raises NotFinished when it was killed: it had not seen all files.
     """
     flat, made = temporary / "flat", temporary / "made"
     flat.mkdir()
@@ -101,6 +101,8 @@ def run_dcm2niix(dicom: Path, temporary: Path, depth: int | None) -> tuple[list[
     digest = link_flat(dicom, flat, depth)
     call = [dcm2niix.bin, *OPTIONS, "-o", str(made), str(flat)]
     done = subprocess.run(call, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    if done.returncode < 0:
+        raise NotFinished(f"dcm2niix was ended by signal {-done.returncode} before it had read all files of the folder")
     return sorted(path for path in made.glob("*.nii") if path.with_suffix(".json").is_file()), done.returncode in DONE, digest
 
 

@@ -1,9 +1,10 @@
 """What makes an executable of a function.
 
-A user's mistake is one line on standard error and exit 1; a bug is a full traceback. Options that mean the same in every stage are
-defined once, here.
+A user's mistake is one line on standard error and exit 1; a bug is a full traceback. What a second try with more memory may mend is one
+line and the exit status of a process that was killed. Options that mean the same in every stage are defined once, here.
 """
 
+import errno
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Annotated
 
 import typer
 
-from chiflow.core.errors import ChiflowError
+from chiflow.core.errors import ChiflowError, NotFinished
 
 ACQUISITION_HELP = "acquisition.json: EchoTimes (s), MagneticFieldStrength (T), ImagingFrequency (MHz), B0Direction (voxel axes; default: from the affine)."
+KILLED = 137  # 128 + SIGKILL, as a process that the kernel killed for its memory
 AcquisitionFile = Annotated[Path, typer.Option("--acquisition", help=ACQUISITION_HELP)]
 MagnitudeFile = Annotated[Path, typer.Option("--magnitude", help="4D magnitude, one echo after the other, any unit.")]
 PhaseFile = Annotated[Path, typer.Option("--phase", help="4D phase in rad, one echo after the other.")]
@@ -35,12 +37,30 @@ def application(main: Callable) -> typer.Typer:
 
 
 def execute(main: Callable) -> None:
-    """Run an executable. ChiflowError becomes one line and exit 1, anything else keeps its traceback."""
+    """Run an executable. ChiflowError becomes one line and exit 1, too little memory one line and exit 137, anything else keeps its traceback."""
     try:
         application(main)()
+    except NotFinished as error:
+        stop(str(error), KILLED)
     except ChiflowError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(1)
+        stop(str(error), 1)
+    except (MemoryError, OSError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        stop(f"out of memory: {error}", KILLED)
+
+
+def stop(message: str, status: int) -> None:
+    """Say an error in one line on standard error and end with an exit status."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(status)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether Python, NumPy, the system or torch (RuntimeError, on the CPU without a class of its own) had too little memory."""
+    words = ("out of memory", "not enough memory", "can't allocate memory")
+    is_named = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+    return isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM or is_named
 
 
 def warn(message: str) -> str:
