@@ -15,8 +15,8 @@ from chiflow.phantom.waves import Waves, draw_waves
 VEINS = 90
 TISSUE_SPREAD = 0.1  # relative standard deviation of χ and R2* between heads
 SKULL_MM = 6.5
-M0, CONTRAST, SEEN_S = 0.78, 0.04, 0.015  # in vivo: mean over the brain, relative spread between tissues, the echo time at which it is seen
-WHITE_CONTRAST = 0.02  # of white to grey matter, of either sign
+M0, CONTRAST, SEEN_S = 0.78, 0.04, 0.0115  # in vivo: mean over the brain, relative spread between tissues, the echo time at which it is seen
+WHITE_CONTRAST = 0.035  # of white to grey matter, of either sign
 
 
 @dataclass(frozen=True)

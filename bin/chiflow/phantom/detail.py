@@ -20,7 +20,7 @@ SHORTEST_MM, LONGEST_MM = 1.2, 80.0  # of texture
 QUIET_FLUID = 0.4  # texture of fluid over that of tissue
 SHEET = 0.3  # width of a sheet, in standard deviations of the noise whose zeros it follows
 BELOW_MM = 1.5  # over which iron below the cortex falls
-VEIN_R2STAR, VEIN_SHADE = 30.0, (0.0, 0.15)  # of small veins, 1/s at 3 T; signal that they take away beside their decay
+VEIN_R2STAR, VEIN_SHADE = 33.0, (0.1, 0.25)  # of small veins, 1/s at 3 T; signal that they take away beside their decay
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ def draw_detail(rng: np.random.Generator) -> Detail:
         soft_mm=near(0.8),
         trees=draw_trees(rng, int(rng.integers(100, 120)), 1.3),
         veins_strength=draw_waves(rng, 40, 12.0, 35.0),
-        vein_ppm=near(0.145),
+        vein_ppm=near(0.174),
         vein_shade=float(rng.uniform(*VEIN_SHADE)),
-        grain=draw_power_law(rng, 56, 2.0, 60.0, 3.2, 10.0),
-        grain_size=near(0.055, 0.1),
+        grain=draw_power_law(rng, 64, 2.5, 50.0, 4.0, 9.0),
+        grain_size=near(0.074, 0.1),
         decay=draw_power_law(rng, 24, 4.0, 60.0, 3.0, 10.0),
         decay_spread=near(0.08, 0.3),
         fibres=draw_fibres(rng),

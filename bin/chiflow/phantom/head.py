@@ -41,8 +41,8 @@ class HeadMaps:
     white: np.ndarray
 
 
-def render(head: Head, grid: Grid) -> HeadMaps:
-    """The head on a grid."""
+def render(head: Head, grid: Grid, detailed: bool = True) -> HeadMaps:
+    """The head on a grid; without the detail of a head in vivo unless detailed, its shapes and tissues alone."""
     canvas = Canvas(grid, head.to_head, head.tissues["air"])
     p = canvas.points()
     wobble = waves.on_grid(head.shape, canvas.to_head, grid.shape)
@@ -59,9 +59,9 @@ def render(head: Head, grid: Grid) -> HeadMaps:
     profile = profile + _paint_cortex(canvas, head, p, cerebrum, sulci)
     nuclei.paint_deep(canvas, head)
     nuclei.paint_veins(canvas, head)
-    if head.detail:
+    if head.detail and detailed:
         paint_detail(canvas, head.detail, brain, profile, head.tissues["vein"])
-    else:
+    elif not head.detail:
         canvas.chi += TEXTURE_PPM * brain * waves.on_grid(head.texture, canvas.to_head, grid.shape)
     return HeadMaps(canvas.chi, canvas.m0, canvas.r2star, canvas.labels, brain, canvas.white)
 
