@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""How like a brain in vivo simulated ones are: figures of χ, of its magnitude and of what a field has beside D χ, as one markdown table.
+"""How like a brain in vivo simulated ones are: figures of χ, of its magnitude and of what a field has beside
+D χ, as one markdown table.
 
-    source .venv/bin/activate; python benchmark/realism.py [--seeds 1 2 3] [--labels FOLDER] [--samples 20] [--chi F --field F --mask F …]
+    source .venv/bin/activate; python benchmark/realism.py [--seeds 1 2 3] [--labels FOLDER] [--samples 20]
+    [--chi F --field F --mask F …]
 
-Columns: in vivo (see bin/chiflow/simulate/realism.py); a map of yours; heads of the phantom; heads 17 to 20 of SynthSeg's label maps, which training
-never saw, a part round the deep grey matter; training samples, their median and their quartiles. The field of a phantom is that of its raw phase, true
+Columns: in vivo (see bin/chiflow/simulate/realism.py); a map of yours; heads of the phantom; heads 17 to 20
+of SynthSeg's label maps, which training
+never saw, a part round the deep grey matter; training samples, their median and their quartiles. The field of
+a phantom is that of its raw phase, true
 wraps, offset and background known.
 """
 
@@ -70,7 +74,9 @@ def of_phantom(seed: int, voxel_mm: float, slab_mm: list[float], way: InVivo | N
 
 
 def measured_ppm(scan: Scan) -> np.ndarray:
-    """Local field (X, Y, Z) in ppm that a weighted line through the phase of all echoes finds; wraps, offset and background are known."""
+    """Local field (X, Y, Z) in ppm that a weighted line through the phase of all echoes finds; wraps, offset
+    and background are known.
+    """
     times = np.array(scan.protocol.echo_times_s, np.float32)
     phase = scan.phase + np.float32(TWO_PI) * np.round((scan.truth["phase"] - scan.phase) / np.float32(TWO_PI)) - scan.truth["offset"][..., None]
     weight = scan.magnitude**2

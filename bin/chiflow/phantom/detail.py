@@ -1,8 +1,10 @@
-"""What a brain in vivo has beside its shapes: texture at all scales, sheets of fibres, a cortex with layers, trees of veins, a magnitude of its own.
+"""What a brain in vivo has beside its shapes: texture at all scales, sheets of fibres, a cortex with layers,
+trees of veins, a magnitude of its own.
 
     χ = tissue + layers + texture + regional changes + sheets + veins
 
-Cortex is richest in iron between the pial and the white surface, white matter just below the latter. The magnitude shows little of all that.
+Cortex is richest in iron between the pial and the white surface, white matter just below the latter. The
+magnitude shows little of all that.
 Drawn here, painted by `paint_detail` on any grid.
 """
 
@@ -25,7 +27,9 @@ VEIN_R2STAR, VEIN_SHADE = 33.0, (0.1, 0.25)  # of small veins, 1/s at 3 T; signa
 
 @dataclass(frozen=True)
 class Detail:
-    """Waves of each kind, and how strong they are: χ in ppm, spreads as standard deviation of a logarithm, the magnitude's grain relative."""
+    """Waves of each kind, and how strong they are: χ in ppm, spreads as standard deviation of a logarithm,
+    the magnitude's grain relative.
+    """
 
     texture: Waves
     texture_ppm: float
@@ -81,7 +85,9 @@ def draw_detail(rng: np.random.Generator) -> Detail:
 
 
 def layers(detail: Detail, depth_mm: np.ndarray, thickness_mm: float) -> np.ndarray:
-    """χ in ppm that cortex and the white matter under it have more than their tissue, at a depth below the pial surface: 0 at the surfaces."""
+    """χ in ppm that cortex and the white matter under it have more than their tissue, at a depth below the
+    pial surface: 0 at the surfaces.
+    """
     depth = depth_mm / thickness_mm
     within = detail.cortex_ppm * np.clip(4 * depth * (1 - depth), 0, None)
     below = np.clip(depth_mm - thickness_mm, 0, None) / BELOW_MM
@@ -89,7 +95,9 @@ def layers(detail: Detail, depth_mm: np.ndarray, thickness_mm: float) -> np.ndar
 
 
 def paint_detail(canvas: Canvas, detail: Detail, brain: np.ndarray, profile: np.ndarray, blood: Tissue) -> None:
-    """Add to a painted canvas what a head in vivo has; brain (X, Y, Z) is its share, profile (X, Y, Z) the χ of layers in ppm."""
+    """Add to a painted canvas what a head in vivo has; brain (X, Y, Z) is its share, profile (X, Y, Z) the χ
+    of layers in ppm.
+    """
     inside = np.argwhere(brain.any((1, 2))), np.argwhere(brain.any((0, 2))), np.argwhere(brain.any((0, 1)))
     if not len(inside[0]):
         return

@@ -1,12 +1,15 @@
-"""White matter is no isotropic source: directions of fibres, the field of their anisotropy, and what their water adds to the signal.
+"""White matter is no isotropic source: directions of fibres, and the field of their
+anisotropy.
 
-Each voxel has fibres along two directions n, smooth over space, with shares w that add up to the density of myelin ρ: bundles where one has all,
-crossings elsewhere. Their susceptibility is a tensor, whose isotropic part is in χ; the rest is
+Each voxel has fibres along two directions n, smooth over space, with shares w that add up to the density of
+myelin ρ: bundles where one has all, crossings elsewhere. Their susceptibility is a tensor, whose isotropic part
+is in χ; the rest is
 
     X = Δ Σ w (n nᵀ − 1/3)                                   Δ = χ∥ − χ⊥ of the voxel's tensor, 14 to 19 ppb
     f = ⅓ b·X b − F⁻¹ (k·b) (k·F X b) / |k|²
 
-References: Liu 2010 (10.1002/mrm.22482) for the tensor, Wharton and Bowtell 2015 (10.1002/mrm.25189) for its size beside that of the water's pools.
+References: Liu 2010 (10.1002/mrm.22482) for the tensor, Wharton and Bowtell 2015 (10.1002/mrm.25189) for its
+size beside that of the water's pools.
 """
 
 from dataclasses import dataclass
@@ -26,7 +29,9 @@ SHARPNESS, DENSITY_SPREAD = 3.0, 0.2
 
 @dataclass(frozen=True)
 class Fibres:
-    """Two unit directions (2, 3, X, Y, Z) in voxel axes and their shares (2, X, Y, Z), which add up to the density of myelin."""
+    """Two unit directions (2, 3, X, Y, Z) in voxel axes and their shares (2, X, Y, Z), which add up to the
+    density of myelin.
+    """
 
     directions: torch.Tensor
     shares: torch.Tensor
@@ -34,7 +39,9 @@ class Fibres:
 
 @dataclass(frozen=True)
 class FibreWaves:
-    """What a head's fibres follow: three components of each of two directions, the share of the first, the log of their density."""
+    """What a head's fibres follow: three components of each of two directions, the share of the first, the
+    log of their density.
+    """
 
     directions: tuple[Waves, ...]
     share: Waves
@@ -48,7 +55,9 @@ def draw_fibres(rng: np.random.Generator) -> FibreWaves:
 
 
 def fibres_on_grid(drawn: FibreWaves, white: np.ndarray, affine: np.ndarray, to_head: np.ndarray) -> Fibres:
-    """Fibres of a white matter share (X, Y, Z) on a grid. affine : voxel to scanner coordinates, to_head : scanner to head coordinates, mm."""
+    """Fibres of a white matter share (X, Y, Z) on a grid. affine : voxel to scanner coordinates, to_head :
+    scanner to head coordinates, mm.
+    """
     see = lambda one: waves.on_grid(one, to_head @ affine, white.shape)
     turned = np.linalg.inv(to_head[:3, :3] @ (affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)))  # head to voxel axes
     directions = torch.empty((2, 3, *white.shape))

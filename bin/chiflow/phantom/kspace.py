@@ -1,4 +1,5 @@
-"""What a scanner keeps of a signal that lives on a finer grid than its voxels: the frequencies that they resolve.
+"""What a scanner keeps of a signal that lives on a finer grid than its voxels: the frequencies that they
+resolve.
 
     S_scan = F⁻¹ [F S]_kept exp(2πi k·d)
 """
@@ -10,7 +11,9 @@ FOLD_VOXELS = 4  # over which the two ends of an axis are joined
 
 
 def truncated(signal: torch.Tensor, factors: tuple[int, ...] = (2, 2, 2), shift_voxels: tuple[float, ...] = (0.0, 0.0, 0.0)) -> torch.Tensor:
-    """The complex signal (fine) at the middles of voxels of `factors` fine ones, with the frequencies that they resolve; an object moved by shift_voxels."""
+    """The complex signal (fine) at the middles of voxels of `factors` fine ones, with the frequencies that
+    they resolve; an object moved by shift_voxels.
+    """
     for axis, (count, factor, moved) in enumerate(zip(signal.shape, factors, shift_voxels)):
         if factor == 1 and not moved:
             continue
@@ -27,7 +30,8 @@ def truncated(signal: torch.Tensor, factors: tuple[int, ...] = (2, 2, 2), shift_
 def acquired(signal: np.ndarray, factors: tuple[int, ...], shift_voxels: tuple[float, ...] = (0.0, 0.0, 0.0)) -> np.ndarray:
     """The signal (fX, fY, fZ) complex64 as the voxels (X, Y, Z) have it.
 
-    The ends of each axis are joined smoothly outside the slab, as slices beyond it would, or its ends would ring through it.
+    The ends of each axis are joined smoothly outside the slab, as slices beyond it would, or its ends would
+    ring through it.
     """
     shape = [n // f for n, f in zip(signal.shape, factors)]
     joined = torch.from_numpy(signal)

@@ -1,6 +1,7 @@
 """Veins as trees: each branch parts into thinner ones, thin ones leave it on the way.
 
-A branch bends at random; its daughters have 0.65 to 0.85 of its radius, as Murray's law has for two alike (2^−⅓ = 0.79), side branches less.
+A branch bends at random; its daughters have 0.65 to 0.85 of its radius, as Murray's law has for two alike
+(2^−⅓ = 0.79), side branches less.
 
 Reference: Murray 1926 (10.1073/pnas.12.3.207).
 """
@@ -20,7 +21,9 @@ DISC, GOLDEN = 7, np.pi * (3 - 5**0.5)  # points that stand for a section
 
 @dataclass(frozen=True)
 class Trees:
-    """Points (N, 3) every SPACING_MM along the branches in head coordinates (mm), unit headings (N, 3) and radius (N,) in mm."""
+    """Points (N, 3) every SPACING_MM along the branches in head coordinates (mm), unit headings (N, 3) and
+    radius (N,) in mm.
+    """
 
     points: np.ndarray
     headings: np.ndarray
@@ -28,7 +31,9 @@ class Trees:
 
 
 def draw_trees(rng: np.random.Generator, count: int, thickest_mm: float) -> Trees:
-    """Trees whose trunks begin below the surface of the brain and run inwards, or beside the ventricles and run outwards."""
+    """Trees whose trunks begin below the surface of the brain and run inwards, or beside the ventricles and
+    run outwards.
+    """
     step, parts = np.full(3, SPACING_MM), []
     for _ in range(count):
         origin, heading = _trunk(rng)
@@ -71,7 +76,9 @@ def daughters(rng: np.random.Generator, path: np.ndarray, headings: np.ndarray, 
 
 
 def vein_share(canvas: Canvas, trees: Trees) -> np.ndarray:
-    """Share of each voxel (X, Y, Z) of a canvas that trees fill: points spread over each section, their volume shared by the voxels round them."""
+    """Share of each voxel (X, Y, Z) of a canvas that trees fill: points spread over each section, their
+    volume shared by the voxels round them.
+    """
     share = torch.zeros(int(np.prod(canvas.grid.shape)))
     aside = np.cross(trees.headings, np.where(np.abs(trees.headings[:, :1]) < 0.7, [[1.0, 0, 0]], [[0, 1.0, 0]]))
     aside /= np.linalg.norm(aside, axis=1, keepdims=True)

@@ -1,4 +1,6 @@
-"""White matter of one scan: the field of its fibres' anisotropy and what its waters do to the signal, in the box of the brain."""
+"""White matter of one scan: the field of its fibres' anisotropy and what its waters do to the signal, in the
+box of the brain.
+"""
 
 from dataclasses import dataclass
 
@@ -14,7 +16,9 @@ from chiflow.phantom.pools import Pools, pools_factor, pools_of
 
 @dataclass(frozen=True)
 class WhiteMatter:
-    """anisotropic_ppm (x, y, z) on the fine grid's slices `box`, which cover the voxels of `coarse`; pools, when there are any; fine voxels along each axis."""
+    """anisotropic_ppm (x, y, z) on the fine grid's slices `box`, which cover the voxels of `coarse`; pools,
+    when there are any; fine voxels along each axis.
+    """
 
     box: tuple[slice, ...]
     coarse: tuple[slice, ...]
@@ -29,7 +33,9 @@ class WhiteMatter:
         return result
 
     def turn(self, signal: np.ndarray, phase_rad: np.ndarray, echo_time_s: float, frequency_mhz: float, field_strength_t: float) -> None:
-        """Put the pools into the signal (fine) of one echo, and the phase that they add into phase_rad (X, Y, Z); both in place."""
+        """Put the pools into the signal (fine) of one echo, and the phase that they add into phase_rad (X, Y,
+        Z); both in place.
+        """
         if self.pools is not None:
             factor = pools_factor(self.pools, echo_time_s, frequency_mhz, field_strength_t)
             signal[self.box] *= factor
