@@ -20,7 +20,7 @@ import psutil
 from tasks import completed, cpu_seconds, seconds
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAD = ("--shape", "36", "40", "24", "--voxel-size", "5", "5", "6")
+HEAD = ("--plain", "--shape", "36", "40", "24", "--voxel-size", "5", "5", "6")
 QUICK = ("--background", "vsharp", "--inversion", "tkd", "--brain_extraction", "surface")
 SETTINGS = "process { withLabel: medium { cpus = 1\n memory = 2.GB } }\nexecutor { pollInterval = '1 sec'\n queueStatInterval = '5 sec' }\n"
 COLUMNS = ("profile", "runs", "tasks", "minutes", "s a task, all in", "s a task beyond its own", "CPU s a task", "CPU s of the head a task", "head, MiB", "work, MiB a run", "files a run")

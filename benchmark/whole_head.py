@@ -18,7 +18,7 @@ from pathlib import Path
 from tasks import completed, cpu_seconds, gigabytes, seconds
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAD = ("--shape", "192", "224", "176", "--voxel-size", "1", "1", "1", "--seed", "1")
+HEAD = ("--plain", "--shape", "192", "224", "176", "--voxel-size", "1", "1", "1", "--seed", "1")
 
 
 def simulated(folder: Path) -> Path:

@@ -6,7 +6,7 @@ import typer
 
 from chiflow.core.cli import execute
 from chiflow.phantom.dicom.vendors import VENDORS
-from chiflow.phantom.scan import Protocol
+from chiflow.phantom.scan import InVivo, Protocol
 from chiflow.phantom.write import write_subjects
 
 
@@ -25,6 +25,10 @@ def main(
     bipolar: Annotated[bool, typer.Option(help="Bipolar readout along the first axis: even echoes differ by a linear phase.")] = False,
     oversampling: Annotated[int, typer.Option(min=1, help="Simulate on voxels this much finer (down to 0.8 mm) and average.")] = 1,
     complex_parts: Annotated[bool, typer.Option(help="BIDS with part-real and part-imag in place of part-mag and part-phase.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="A head of even tissues and one water, whose phase is linear in TE, averaged over voxels.")] = False,
+    anisotropy: Annotated[float, typer.Option(help="χ∥ − χ⊥ of white matter in ppm; 0 for none. Not in a plain scan.")] = InVivo.anisotropy_ppm,
+    pools: Annotated[bool, typer.Option(help="Three waters in white matter, so that phase is not linear in TE. Not in a plain scan.")] = True,
+    motion: Annotated[float, typer.Option(min=0, help="Standard deviation of the movement between echoes, in voxels. Not in a plain scan.")] = InVivo.motion_voxels,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same scan.")] = 0,
     vendor: Annotated[str, typer.Option(help=f"How the DICOM is written: {', '.join(VENDORS)}.")] = "siemens",
     coils: Annotated[int, typer.Option(min=0, help="BIDS with this many single coils (coil-<n>) in place of combined ones.")] = 0,
@@ -32,10 +36,13 @@ def main(
 ) -> None:
     """Write simulated multi-echo gradient-echo scans of whole heads, with the truth of every map beside them.
 
-    Truths: chi and local_ppm in ppm (chi demeaned in the mask), field_hz in Hz, phase and offset in rad, r2star in 1/s, mask, labels.
+    The heads are as in vivo: texture, trees of veins, fibres in white matter; the signal is k space cut off on a finer grid. --plain where exact numbers
+    are the point. Truths: chi and local_ppm in ppm (of the isotropic part of χ, demeaned in the mask), background_ppm, field_hz in Hz, phase and offset in rad,
+    r2star in 1/s, mask, labels; in vivo also anisotropic_ppm, which field_hz holds, and pools_rad of each echo, which phase holds.
     """
     times = tuple(float(time) for time in echo_times.replace(",", " ").split())
-    protocol = Protocol(shape, voxel_size, tilt, turn, orientation, times, field_strength, snr, bipolar, oversampling)
+    protocol = Protocol(shape, voxel_size, tilt, turn, orientation, times, field_strength, snr, bipolar, oversampling,
+                        None if plain else InVivo(anisotropy, pools, motion))
     write_subjects(protocol, out, subjects, seed, vendor=vendor if dicom else None, bids=bids, complex_parts=complex_parts, coils=coils)
 
 

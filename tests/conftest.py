@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAD = ("--shape", "36", "40", "24", "--voxel-size", "5", "5", "6", "--tilt", "20", "--subjects", "2")
+HEAD = ("--plain", "--shape", "36", "40", "24", "--voxel-size", "5", "5", "6", "--tilt", "20", "--subjects", "2")
 VALIDATOR = "bids-validator-deno==3.0.2"
 ENGINE_SECONDS = 600
 MACHINE_SECONDS = 1200

@@ -25,7 +25,7 @@ from chiflow.phantom.dicom.levels import stored_phase
 from chiflow.phantom.dicom.tags import decimal
 from chiflow.phantom.field import dipole_field, resample
 from chiflow.phantom.grid import ORIENTATIONS, Grid, slab
-from chiflow.phantom.scan import Protocol, Scan, simulate
+from chiflow.phantom.scan import InVivo, Protocol, Scan, simulate
 from chiflow.phantom.sphere import sphere_chi, sphere_field
 from chiflow.phantom.tissues import TISSUES
 
@@ -116,8 +116,9 @@ def test_oblique_is_rotated_axial(axial, tilted):
     assert axial.truth["mask"].sum() == pytest.approx(tilted.truth["mask"].sum(), rel=0.01)
 
 
-def test_seed_and_subject_decide_everything():
-    small = Protocol((16, 18, 14), (12.0, 12.0, 12.0), echo_times_s=(0.005,))
+@pytest.mark.parametrize("in_vivo", [None, InVivo()])
+def test_seed_and_subject_decide_everything(in_vivo):
+    small = Protocol((16, 18, 14), (12.0, 12.0, 12.0), echo_times_s=(0.005,), in_vivo=in_vivo)
     one, same = simulate(small, 1), simulate(small, 1)
     for name in one.truth:
         np.testing.assert_array_equal(one.truth[name], same.truth[name])
@@ -245,11 +246,12 @@ def test_an_unknown_vendor_is_refused(tmp_path):
         write_dicom(random_scan(), tmp_path, "01", 0, vendor="agfa")
 
 
-def test_executable_writes_everything(tmp_path):
+@pytest.mark.parametrize("options, extra", [([], {"anisotropic_ppm", "pools_rad"}), (["--plain"], set())])
+def test_executable_writes_everything(options, extra, tmp_path):
     arguments = "--dicom --bids --shape 16 18 14 --voxel-size 12 12 12 --tilt 15 --echo-times 0.005,0.01".split()
-    subprocess.run([sys.executable, BIN / "phantom.py", "--out", tmp_path, *arguments], check=True)
+    subprocess.run([sys.executable, BIN / "phantom.py", "--out", tmp_path, *arguments, *options], check=True)
     truth = {p.name.split(".")[0] for p in (tmp_path / "truth" / "sub-01").glob("*.nii.gz")}
-    assert truth >= {"chi", "mask", "local_ppm", "field_hz", "phase", "offset", "r2star", "labels"}
+    assert truth == {"chi", "mask", "local_ppm", "background_ppm", "field_hz", "phase", "offset", "r2star", "labels"} | extra
     assert len(list((tmp_path / "dicom").rglob("*.dcm"))) == 2 * 2 * 14
     assert len(list((tmp_path / "bids").rglob("*_MEGRE.nii.gz"))) == 4
 

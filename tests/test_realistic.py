@@ -11,10 +11,12 @@ from chiflow.core.dipole import DipoleOperator
 from chiflow.core.fourier import filtered, k_grid, padded_shape
 from chiflow.core.geometry import Geometry
 from chiflow.simulate import realistic
-from chiflow.simulate.fibres import PADDING, Fibres, anisotropic_field, pools_shift
+from chiflow.phantom.fibres import PADDING, Fibres, anisotropic_field
+from chiflow.simulate.fibres import pools_shift
 from chiflow.simulate.realism import IN_VIVO_ERROR, explained_share, model_error, statistics
 from chiflow.simulate.realistic import drawn_real, made_real
-from chiflow.simulate.scanned import coarse, scanned, truncated
+from chiflow.phantom.kspace import truncated
+from chiflow.simulate.scanned import scanned
 from chiflow.simulate.texture import blurred, power_law
 from chiflow.simulate.vessels import vessel_share
 

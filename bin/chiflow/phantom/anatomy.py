@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from chiflow.phantom.detail import Detail, draw_detail
 from chiflow.phantom.grid import rotation
-from chiflow.phantom.tissues import BRAIN, TISSUES, Tissue
+from chiflow.phantom.tissues import BRAIN, IN_VIVO_PPM, TISSUES, Tissue
 from chiflow.phantom.waves import Waves, draw_waves
 
 VEINS = 90
 TISSUE_SPREAD = 0.1  # relative standard deviation of χ and R2* between heads
 SKULL_MM = 6.5
+M0, CONTRAST, SEEN_S = 0.78, 0.04, 0.0115  # in vivo: mean over the brain, relative spread between tissues, the echo time at which it is seen
+WHITE_CONTRAST = 0.035  # of white to grey matter, of either sign
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,30 @@ class Head:
     sinus_scale: float
     nuclei_shift_mm: dict[str, np.ndarray]
     veins: tuple[tuple[np.ndarray, float], ...]  # polylines (N, 3) in mm with their radius in mm
+    detail: Detail | None = None  # none in a plain head
 
 
-def draw_head(seed: int, subject: int = 0) -> Head:
-    """The head of a subject: the same seed and subject give the same head."""
+def draw_head(seed: int, subject: int = 0, plain: bool = True) -> Head:
+    """The head of a subject: the same seed and subject give the same head. A plain one and one as in vivo have the same shapes."""
+    return _plain_head(seed, subject) if plain else _in_vivo(_plain_head(seed, subject), np.random.default_rng([seed, subject, 7]))
+
+
+def _in_vivo(head: Head, rng: np.random.Generator) -> Head:
+    """A head with detail: means of tissues that texture and layers add to, a contrast of the magnitude that is drawn."""
+    tissues = dict(head.tissues)
+    for name in (*BRAIN, "csf", "ventricle", "vein"):
+        spread = tissues[name].chi_ppm / TISSUES[name].chi_ppm
+        chi = spread * IN_VIVO_PPM.get(name, TISSUES[name].chi_ppm)
+        contrast = rng.normal(0, CONTRAST) if name not in ("grey_matter", "white_matter") else 0
+        tissues[name] = replace(tissues[name], chi_ppm=chi, m0=M0 * float(np.exp(contrast + SEEN_S * (tissues[name].r2star - 20))))
+    sign = rng.choice([-1, 1])
+    white = tissues["white_matter"]
+    tissues["white_matter"] = replace(white, m0=white.m0 * float(np.exp(sign * WHITE_CONTRAST)))
+    return replace(head, tissues=tissues, veins=(), detail=draw_detail(rng))
+
+
+def _plain_head(seed: int, subject: int) -> Head:
+    """The shapes and tissues of a head."""
     rng = np.random.default_rng([seed, subject, 1])
     spread = {name: rng.normal(1, TISSUE_SPREAD, 2).clip(0.7, 1.3) for name in (*BRAIN, "vein")}
     tissues = {

@@ -2,13 +2,17 @@
 
 import numpy as np
 
+from chiflow.phantom import waves
 from chiflow.phantom.grid import Grid
 from chiflow.phantom.shapes import coverage
-from chiflow.phantom.tissues import Tissue
+from chiflow.phantom.tissues import FLUIDS, WHITE, Tissue
 
 
 class Canvas:
-    """χ (ppm, soft tissue = 0), M0, R2* (1/s) and labels on a grid (X, Y, Z), all air at first."""
+    """χ (ppm, soft tissue = 0), M0, R2* (1/s), labels, shares of white matter and of fluid on a grid (X, Y, Z), all air at first.
+
+    soft_mm : over which a border fades beside the width of a voxel.
+    """
 
     def __init__(self, grid: Grid, to_head: np.ndarray, air: Tissue):
         self.grid, self.to_head = grid, to_head @ grid.affine
@@ -17,6 +21,7 @@ class Canvas:
         self.chi = np.full(grid.shape, air.chi_ppm, np.float32)
         self.m0 = np.full(grid.shape, air.m0, np.float32)
         self.r2star = np.full(grid.shape, air.r2star, np.float32)
+        self.white, self.fluid, self.soft_mm = np.zeros(grid.shape, np.float32), np.zeros(grid.shape, np.float32), 0.0
         self.labels = np.full(grid.shape, air.label, np.uint8)
 
     def box(self, centre, radius_mm: float) -> tuple[slice, ...]:
@@ -34,12 +39,19 @@ class Canvas:
 
     def cover(self, distance: np.ndarray) -> np.ndarray:
         """Share of each voxel inside a shape."""
-        return coverage(distance, self.width)
+        return coverage(distance, float(np.hypot(self.width, self.soft_mm)))
 
     def paint(self, share: np.ndarray, tissue: Tissue, box: tuple[slice, ...] | None = None) -> None:
         """Put a share (of the box's shape, 0 … 1) of a tissue over what is there."""
         box = box or tuple(slice(None) for _ in range(3))
-        for values, value in ((self.chi, tissue.chi_ppm), (self.m0, tissue.m0), (self.r2star, tissue.r2star)):
+        properties = (self.chi, tissue.chi_ppm), (self.m0, tissue.m0), (self.r2star, tissue.r2star)
+        for values, value in (*properties, (self.white, tissue.label in WHITE), (self.fluid, tissue.label in FLUIDS)):
             part = values[box]
             part += share * (np.float32(value) - part)
         self.labels[box][share > 0.5] = tissue.label
+
+    def waves(self, drawn: waves.Waves, box: tuple[slice, ...], averaged: bool = False) -> np.ndarray:
+        """Plane waves in head coordinates at the voxels of a box, or their means over them."""
+        affine = self.to_head.copy()
+        affine[:3, 3] += affine[:3, :3] @ np.array([s.start for s in box])
+        return waves.on_grid(drawn, affine, tuple(s.stop - s.start for s in box), averaged)

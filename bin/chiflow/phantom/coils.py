@@ -19,6 +19,13 @@ def sensitivity(grid, coil: int, coils: int) -> np.ndarray:
     return (everyone[coil] / np.sqrt(sum(np.abs(s) ** 2 for s in everyone))).astype(np.complex64)
 
 
+def receive_profile(grid, coils: int = 8) -> np.ndarray:
+    """(Σ |s_c|²)^½ (X, Y, Z) float32 of a ring of coils, 1 in the mean: what all hear together, less in the middle and far along the ring's axis."""
+    square = sum(np.exp(-_away(grid, coil, coils)[1] / WIDTH_MM**2) for coil in range(coils))
+    profile = np.sqrt(square, dtype=np.float32)
+    return profile / profile.mean(dtype=np.float64).astype(np.float32)
+
+
 def coil_scan(scan, coil: int, coils: int, seed: int = 0, sigma: float = 0.0):
     """The scan as one coil sees it; sigma is the noise of each channel, in the unit of the magnitude."""
     return _measured(scan, sensitivity(scan.grid, coil, coils)[..., None], sigma, [seed, coil, 5])
@@ -38,8 +45,15 @@ def _measured(scan, weight, sigma: float, entropy: list[int]):
 
 def _weight(grid, coil: int, coils: int) -> np.ndarray:
     angle = 2 * np.pi * coil / coils
-    place = np.array([RING_MM * np.cos(angle), RING_MM * np.sin(angle), 0])
     slope = SLOPE_RAD_PER_MM * np.array([-np.sin(2 * angle), np.cos(angle), np.cos(3 * angle)])
+    x, square = _away(grid, coil, coils)
+    return np.exp(-square / (2 * WIDTH_MM**2) + 1j * (sum(s * a for s, a in zip(slope, x)) + angle))
+
+
+def _away(grid, coil: int, coils: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Way from a coil along each scanner axis (mm), and its square (mm²)."""
+    angle = 2 * np.pi * coil / coils
+    place = np.array([RING_MM * np.cos(angle), RING_MM * np.sin(angle), 0])
     x = [sum(grid.affine[a, b] * np.arange(n).reshape([-1 if c == b else 1 for c in range(3)]) for b, n in enumerate(grid.shape))
          + grid.affine[a, 3] - place[a] for a in range(3)]
-    return np.exp(-sum(a * a for a in x) / (2 * WIDTH_MM**2) + 1j * (sum(s * a for s, a in zip(slope, x)) + angle))
+    return x, sum(a * a for a in x)

@@ -39,7 +39,7 @@ def background_field(head: Head, imaging: Grid, chi_mean_ppm: float, spacing_mm:
     affine = np.diag([spacing_mm] * 3 + [1.0])
     affine[:3, 3] = low
     grid = Grid(shape, affine)
-    maps = render(head, grid)
+    maps = render(head, grid, detailed=False)  # all that counts here is outside the mask
     mask = (maps.brain > 0.5) & _inside(imaging, grid)
     sources = np.where(mask, np.float32(chi_mean_ppm - AIR_PPM), (maps.chi - AIR_PPM) * _fade(grid))
     return dipole_field(sources, Geometry(shape, (spacing_mm,) * 3), SOURCE_BLUR_VOXELS * spacing_mm), grid

@@ -10,6 +10,7 @@ import numpy as np
 from chiflow.phantom import nuclei, waves
 from chiflow.phantom.anatomy import SKULL_MM, Head
 from chiflow.phantom.canvas import Canvas
+from chiflow.phantom.detail import layers, paint_detail
 from chiflow.phantom.grid import Grid
 from chiflow.phantom.shapes import capsule, ellipsoid, intersection, union
 
@@ -18,18 +19,30 @@ SULCUS_MM = 0.7  # half width of a sulcus
 
 
 @dataclass(frozen=True)
+class Folding:
+    """How a cortex folds: its waves, how deep and half how wide a sulcus is (mm), the sheets and the core that bound it, the middle it folds about (mm)."""
+
+    waves: waves.Waves
+    depth_mm: float
+    sulcus_mm: float
+    limits: tuple
+    middle: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
 class HeadMaps:
-    """Maps (X, Y, Z) on one grid: chi (ppm, soft tissue = 0), m0, r2star (1/s at 3 T), labels (uint8), brain (share 0 … 1)."""
+    """Maps (X, Y, Z) on one grid: chi (ppm, soft tissue = 0), m0, r2star (1/s at 3 T), labels (uint8), brain and white matter (share 0 … 1)."""
 
     chi: np.ndarray
     m0: np.ndarray
     r2star: np.ndarray
     labels: np.ndarray
     brain: np.ndarray
+    white: np.ndarray
 
 
-def render(head: Head, grid: Grid) -> HeadMaps:
-    """The head on a grid."""
+def render(head: Head, grid: Grid, detailed: bool = True) -> HeadMaps:
+    """The head on a grid; without the detail of a head in vivo unless detailed, its shapes and tissues alone."""
     canvas = Canvas(grid, head.to_head, head.tissues["air"])
     p = canvas.points()
     wobble = waves.on_grid(head.shape, canvas.to_head, grid.shape)
@@ -38,14 +51,19 @@ def render(head: Head, grid: Grid) -> HeadMaps:
     _paint_outside(canvas, head, p, inner, wobble)
     nuclei.paint_air(canvas, head, inner)
     canvas.paint(canvas.cover(inner), head.tissues["csf"])
+    brain = canvas.cover(union(union(cerebrum, cerebellum), intersection(stem, -62 - p[2])))
+    canvas.soft_mm = head.detail.soft_mm if head.detail else 0.0
     canvas.paint(canvas.cover(stem), head.tissues["white_matter"])
-    _paint_cortex(canvas, head, p, cerebellum, head.folia, 7.0, (nowhere, nowhere), 0.55)
-    _paint_cortex(canvas, head, p, cerebrum, head.sulci, head.sulcus_depth_mm, (fissures, deep_brain), SULCUS_MM)
+    profile = _paint_cortex(canvas, head, p, cerebellum, Folding(head.folia, 7.0, 0.55, (nowhere, nowhere), (0, -55, -41)))
+    sulci = Folding(head.sulci, head.sulcus_depth_mm, SULCUS_MM, (fissures, deep_brain), (0, 0, 14))
+    profile = profile + _paint_cortex(canvas, head, p, cerebrum, sulci)
     nuclei.paint_deep(canvas, head)
     nuclei.paint_veins(canvas, head)
-    brain = canvas.cover(union(union(cerebrum, cerebellum), intersection(stem, -62 - p[2])))
-    canvas.chi += TEXTURE_PPM * brain * waves.on_grid(head.texture, canvas.to_head, grid.shape)
-    return HeadMaps(canvas.chi, canvas.m0, canvas.r2star, canvas.labels, brain)
+    if head.detail and detailed:
+        paint_detail(canvas, head.detail, brain, profile, head.tissues["vein"])
+    elif not head.detail:
+        canvas.chi += TEXTURE_PPM * brain * waves.on_grid(head.texture, canvas.to_head, grid.shape)
+    return HeadMaps(canvas.chi, canvas.m0, canvas.r2star, canvas.labels, brain, canvas.white)
 
 
 def cerebrum_hull(p) -> np.ndarray:
@@ -96,28 +114,30 @@ def _paint_outside(canvas: Canvas, head: Head, p, inner: np.ndarray, wobble: np.
     canvas.paint(canvas.cover(skin), head.tissues["soft_tissue"])
     canvas.paint(canvas.cover(np.abs(skin + 3.6) - 1.6), head.tissues["fat"])
     for side in (-1, 1):
-        canvas.paint(canvas.cover(ellipsoid(p, (side * 32, 66, -26), (18, 20, 16))), head.tissues["fat"])
-        canvas.paint(canvas.cover(ellipsoid(p, (side * 32, 76, -26), (12, 12, 12))), head.tissues["eye"])
+        for name, centre, semi in (("fat", (side * 32, 66, -26), (18, 20, 16)), ("eye", (side * 32, 76, -26), (12, 12, 12))):
+            box = canvas.box(centre, max(semi))
+            canvas.paint(canvas.cover(ellipsoid(canvas.points(box), centre, semi)), head.tissues[name], box)
     skull = intersection(inner - SKULL_MM - 0.6 * wobble, -70 - z, 6.0)
     canvas.paint(canvas.cover(skull), head.tissues["bone"])
     canvas.paint(canvas.cover(intersection(np.abs(inner - SKULL_MM / 2) - 1.3, -20 - z)), head.tissues["marrow"])
 
 
-def _paint_cortex(canvas: Canvas, head: Head, p, hull: np.ndarray, folds: waves.Waves, depth_mm: float, limits, sulcus_mm: float) -> None:
-    """White matter, and round it a ribbon of grey matter that follows the sulci.
+def _paint_cortex(canvas: Canvas, head: Head, p, hull: np.ndarray, folding: Folding) -> np.ndarray:
+    """White matter, and round it a ribbon of grey matter that follows the sulci. Returns the χ (X, Y, Z) of its layers in ppm, 0 of a plain head.
 
-    A sulcus is where the smooth noise n of the direction from the centre passes 0: |n| / |∇n| is the distance to it.
+    A sulcus is where the smooth noise n of the direction from the middle passes 0: |n| / |∇n| is the distance to it. In a plain head the middle is
+    that of the part on the grid.
     """
-    shell = hull < canvas.width
+    shell, sulcus_mm = hull < canvas.width + canvas.soft_mm, folding.sulcus_mm
     q = np.stack([a[shell] if a.shape == shell.shape else np.broadcast_to(a, shell.shape)[shell] for a in p], 1)
-    centre = np.average(q, axis=0) if len(q) else np.zeros(3)
+    centre = np.array(folding.middle, np.float32) if head.detail or not len(q) else np.average(q, axis=0)
     radius = np.linalg.norm(q - centre, axis=1, keepdims=True) + 1
     stretch = (60 / radius) ** 0.75  # nearly radial: sulci stand upright on the surface
-    noise, slope = waves.at_points(folds, (q - centre) * stretch)
+    noise, slope = waves.at_points(folding.waves, (q - centre) * stretch)
     sulcus = np.abs(noise) / np.maximum(slope * stretch[:, 0], 1e-3)
     depth = -hull[shell]
-    sheet, core = (limit(q.T) for limit in limits)
-    valley = np.minimum(np.hypot(sulcus, np.maximum(np.maximum(depth - depth_mm, -core), 0)), sheet)
+    sheet, core = (limit(q.T) for limit in folding.limits)
+    valley = np.minimum(np.hypot(sulcus, np.maximum(np.maximum(depth - folding.depth_mm, -core), 0)), sheet)
     whole = canvas.cover(hull)
     for limit, name in ((-np.inf, "white_matter"), (None, "grey_matter"), (0.0, "csf")):
         share = np.zeros(hull.shape, np.float32)
@@ -128,3 +148,7 @@ def _paint_cortex(canvas: Canvas, head: Head, p, hull: np.ndarray, folds: waves.
             pial = np.minimum(depth + sulcus_mm, valley) if limit is None else valley
             share[shell] = canvas.cover(pial - thickness)
         canvas.paint(share * whole, head.tissues[name])
+    profile = np.zeros(hull.shape, np.float32)
+    if head.detail:
+        profile[shell] = layers(head.detail, np.minimum(depth + sulcus_mm, valley) - sulcus_mm, head.cortex_mm)
+    return profile * whole

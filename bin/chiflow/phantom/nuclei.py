@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from chiflow.phantom import waves
 from chiflow.phantom.anatomy import Head
 from chiflow.phantom.canvas import Canvas
 from chiflow.phantom.shapes import capsule, ellipsoid
@@ -54,7 +53,7 @@ def paint_air(canvas: Canvas, head: Head, inner: np.ndarray) -> None:
         _tube(canvas, [_mirrored(point, side) for point in EAR_CANAL[:2]], EAR_CANAL[2], air)
         place = _mirrored(MASTOID[0], side)
         box = canvas.box(place, max(MASTOID[1]))
-        cells = _waves_in(canvas, head.cells, box)
+        cells = canvas.waves(head.cells, box)
         share = canvas.cover(ellipsoid(canvas.points(box), place, MASTOID[1])) * np.clip(0.6 + 1.2 * cells, 0, 1)
         canvas.paint(share * canvas.cover(1.8 - inner[box]), air, box)
 
@@ -92,15 +91,8 @@ def _paint_dentate(canvas: Canvas, head: Head, side: int) -> None:
     """The dentate: a crumpled shell."""
     place = np.array(_mirrored((15, -54, -37), side)) + head.nuclei_shift_mm["dentate"]
     box = canvas.box(place, 11)
-    wall = ellipsoid(canvas.points(box), place, (8.5, 8, 6.5), side * 25) + 1.2 * _waves_in(canvas, head.folia, box)
+    wall = ellipsoid(canvas.points(box), place, (8.5, 8, 6.5), side * 25) + 1.2 * canvas.waves(head.folia, box)
     canvas.paint(canvas.cover(np.abs(wall + 1.5) - 1.3), head.tissues["dentate"], box)
-
-
-def _waves_in(canvas: Canvas, drawn: waves.Waves, box: tuple[slice, ...]) -> np.ndarray:
-    """Plane waves in a box of the canvas."""
-    affine = canvas.to_head.copy()
-    affine[:3, 3] += affine[:3, :3] @ np.array([s.start for s in box])
-    return waves.on_grid(drawn, affine, tuple(s.stop - s.start for s in box))
 
 
 def _mirrored(point, side: int) -> tuple[float, ...]:

@@ -13,25 +13,14 @@ Water in the axon, between the sheaths and outside has frequencies of its own, s
 References: Liu 2010 (10.1002/mrm.22482) for the tensor, Wharton and Bowtell 2012 (10.1073/pnas.1211075109) for the shift.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
-from chiflow.core.fourier import inverse, k_grid, padded_shape, transform
 from chiflow.core.geometry import Geometry
+from chiflow.phantom.fibres import Fibres
 from chiflow.simulate.texture import wave
 
-PADDING = 1.5
 TURN_MM, SHARE_MM = 14.0, 10.0  # over which fibres turn, and bundles begin and end
-
-
-@dataclass(frozen=True)
-class Fibres:
-    """Two unit directions (2, 3, X, Y, Z) in voxel axes and their shares (2, X, Y, Z), which add up to the density of myelin."""
-
-    directions: torch.Tensor
-    shares: torch.Tensor
 
 
 def drawn_fibres(rng: np.random.Generator, white: torch.Tensor, geometry: Geometry) -> Fibres:
@@ -42,20 +31,6 @@ def drawn_fibres(rng: np.random.Generator, white: torch.Tensor, geometry: Geomet
     density = white * torch.exp(0.25 * wave(rng, shape, size, 8.0))
     first = torch.sigmoid(3 * wave(rng, shape, size, SHARE_MM))
     return Fibres(directions, torch.stack([density * first, density * (1 - first)]))
-
-
-def anisotropic_field(fibres: Fibres, geometry: Geometry, difference_ppm: float) -> torch.Tensor:
-    """f (X, Y, Z) in ppm; difference_ppm : Δ."""
-    b = torch.tensor(geometry.b0)
-    along = torch.einsum("naxyz,a->nxyz", fibres.directions, b)
-    source = torch.einsum("nxyz,naxyz->axyz", fibres.shares * along, fibres.directions) - b[:, None, None, None] * fibres.shares.sum(0) / 3
-    source = difference_ppm * source
-    padded = padded_shape(geometry.shape, PADDING)
-    k = k_grid(padded, geometry.voxel_size)
-    kb = sum(axis * part for axis, part in zip(k, geometry.b0))
-    flow = sum(axis * transform(part, padded) for axis, part in zip(k, source))
-    square = sum(axis**2 for axis in k).clamp(min=1e-12)
-    return torch.einsum("axyz,a->xyz", source, b) / 3 - inverse(kb * flow / square, padded, geometry.shape)
 
 
 def pools_shift(fibres: Fibres, geometry: Geometry, size_ppm: float, zero: float) -> torch.Tensor:

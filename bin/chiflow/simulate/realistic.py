@@ -14,9 +14,10 @@ from pydantic import ConfigDict
 
 from chiflow.core.dipole import DipoleOperator
 from chiflow.core.geometry import Geometry
+from chiflow.phantom.fibres import anisotropic_field
 from chiflow.simulate.anatomy import INDEX, KINDS, LabelHead
 from chiflow.simulate.brain import Appearance, brain_of
-from chiflow.simulate.fibres import anisotropic_field, drawn_fibres, pools_shift
+from chiflow.simulate.fibres import drawn_fibres, pools_shift
 from chiflow.simulate.paint import add_lesions, from_head, from_shapes
 from chiflow.simulate.recipe import FREE_KINDS, TYPICAL_PPM, Recipe, drawn_b0, drawn_lesions, drawn_pose, log_uniform
 from chiflow.simulate.sample import Sample, harmonic_rest, moved, region, rms

@@ -9,8 +9,7 @@ Reference: Murray 1926 (10.1073/pnas.12.3.207).
 import numpy as np
 import torch
 
-THINNEST_MM, DEEPEST = 0.25, 3
-BEND, STEP_MM = 0.06, (8.0, 30.0)
+from chiflow.phantom.vessels import DEEPEST, THINNEST_MM, daughters, walk
 
 
 def vessel_share(rng: np.random.Generator, tissue: torch.Tensor, step_mm: tuple[float, ...], trees: int) -> torch.Tensor:
@@ -27,23 +26,6 @@ def vessel_share(rng: np.random.Generator, tissue: torch.Tensor, step_mm: tuple[
             if level < DEEPEST and radius > THINNEST_MM:
                 branches += daughters(rng, path, headings, radius, level)
     return share * tissue
-
-
-def walk(rng: np.random.Generator, place: np.ndarray, heading: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Voxels (N, 3) of a bent branch and its unit headings (N, 3)."""
-    count = int(rng.uniform(*STEP_MM) / step.min())
-    headings = np.cumsum(rng.standard_normal((count, 3)) * BEND, axis=0) + heading / np.linalg.norm(heading)
-    headings /= np.linalg.norm(headings, axis=1, keepdims=True)
-    return place + np.cumsum(headings * step.min(), axis=0) / step, headings
-
-
-def daughters(rng: np.random.Generator, path: np.ndarray, headings: np.ndarray, radius: float, level: int) -> list[tuple]:
-    """Two branches from the end of one, and often a thin one from its middle."""
-    ends = [(path[-1], headings[-1] + 0.6 * rng.standard_normal(3), radius * rng.uniform(0.65, 0.85), level + 1) for _ in range(2)]
-    if rng.random() < 0.3:
-        return ends
-    middle = len(path) // 2
-    return [*ends, (path[middle], headings[middle] + 0.8 * rng.standard_normal(3), radius * rng.uniform(0.3, 0.6), level + 2)]
 
 
 def fill(share: torch.Tensor, path: np.ndarray, radius: float, step: np.ndarray) -> None:

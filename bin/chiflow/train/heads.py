@@ -23,7 +23,7 @@ from chiflow.simulate.anatomy import LabelHead, read_head
 SUFFIXES = (".nii.gz", ".nii")
 HELD_OUT_SHARE = 0.2
 ROOT = Path(__file__).resolve().parents[1]
-CODE = ("core", "simulate", "train", *(f"invert/{name}.py" for name in ("corrector", "decomposition", "guard", "start")))
+CODE = ("core", "simulate", "train", "phantom/fibres.py", "phantom/kspace.py", *(f"invert/{name}.py" for name in ("corrector", "decomposition", "guard", "start")))
 
 
 @dataclass(frozen=True)
