@@ -73,8 +73,10 @@ def end(outdir, told, count, rows, pages, verdicts, aside) {
     writeVerdicts(outdir.resolve('pipeline_info'), told.verdicts)
     told.cohort = pages.flatten().findAll { path -> path.name == 'cohort.tsv' }.collectMany { path -> readTable(path) }
     def fault = pages ? put(outdir, 'cohort', placesOf(pages.flatten()), true) : null
-    def failed = rows.findAll { row -> row[1] == 'failed' }*.first() + (pages || rows.any { row -> row[0] == 'inversion' } ? [] : ['cohort'])
-    failed.each { name -> retire(outdir, name) }
+    def wasEnded = rows.any { row -> row[1] == 'failed' && !row[2] } // from outside: such runs have not been shown to fail
+    def failed = rows.findAll { row -> row[1] == 'failed' && row[2] }*.first()
+    def lost = wasEnded || pages || rows.any { row -> row[0] == 'inversion' } ? [] : ['cohort']
+    (failed + lost).each { name -> retire(outdir, name) }
     writeOutcomes(outdir, rows)
     def noRun = ['no run to process was found'] + rows.collect { row -> "${row[2]}: ${row[3]}" } + told.aside.collect { name, reason -> "${name}: ${reason}" }
     return count ? fault ?: rows.find { row -> row[2] in ['INPUT', 'PUBLISH'] }?.last() : noRun.join('\n')

@@ -59,5 +59,5 @@ def outcomeOf(run, hasMaps, failed, fault) {
         return [run, failed ? 'incomplete' : 'done', failed.collect { stage, _reason -> stage }.join(', '), reasons]
     }
     def needed = failed.find { stage, _reason -> !(stage in ['RELAX', 'SWI', 'REGIONS', 'REPORT', 'EXPORT']) }
-    return [run, 'failed'] + (fault ? ['PUBLISH', fault] : needed ?: ['', 'did not finish: see .nextflow.log'])
+    return [run, 'failed'] + (fault ? ['PUBLISH', fault] : needed ?: ['', 'did not finish: what lies in OUT is of an earlier launch'])
 }
