@@ -67,8 +67,10 @@ def own(head: BenchmarkHead, method: str, background: str) -> tuple:
 def row(method: str, head: BenchmarkHead, case: tuple, tune: bool) -> str:
     """The cells of one method in one case."""
     field, mask, weight, sigma, least = case
+    if method in ("net", "ictv") and least:  # they know the error of a field map themselves
+        weight, sigma = head.weight * mask, head.sigma_ppm
     invert = ALL[method]
-    known = {"least_sigma_ppm": least} if method in ("gtv", "net") else {}
+    known = {"least_sigma_ppm": least} if method == "gtv" else {}
     run = lambda **options: invert(field, mask, head.geometry, weight, sigma, head.magnitude, **known, **options)
     start = time.monotonic()
     found = run()

@@ -48,8 +48,9 @@ TOLD = {"errors": 1.0, "errors, σ/2": 0.5, "errors, 2σ": 2.0}
 INPUTS = (*NOISES, "lesions", *TOLD)
 GREY = ("caudate", "putamen", "pallidum", "thalamus", "red_nucleus", "substantia_nigra", "dentate")
 TUNED = {"tv": "lambda_ppm", "hdqsm": "lambda_ppm", "medi": "lambda_ppm"}
-METHODS = ("net", "net, no magnitude", "gtv", *TUNED, "fansi", "tkd")
-FLOORED = ("gtv", "net")  # can be told of errors that no misfit shows
+METHODS = ("net", "net, no magnitude", "ictv", "gtv", *TUNED, "fansi", "tkd")
+FLOORED = ("gtv",)  # can be told of errors that no misfit shows
+KNOW_THE_ERROR = ("net", "ictv")  # of a field map, themselves
 FIELDS = ("geometry", "input", "head", "method", "nrmse", "automatic", "hfen", "xsim", "slope", "lesions", "coverage", "seconds")
 
 
@@ -79,7 +80,7 @@ def inverted(method: str, truth: Sample, kind: str, **options) -> Susceptibility
     """What one method makes of a sample."""
     name, guide = method.split(",")[0], None if "no magnitude" in method else truth.magnitude
     weight, sigma, least = truth.weight, truth.sigma_ppm, 0.0
-    if kind in TOLD:
+    if kind in TOLD and name not in KNOW_THE_ERROR:
         weight, sigma, least = with_remainder(truth.field, truth.mask, truth.geometry, weight, sigma)
     options |= {"least_sigma_ppm": least} if name in FLOORED else {}
     return INVERSIONS[name](truth.field, truth.mask, truth.geometry, weight, sigma, guide, **options)

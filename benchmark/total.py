@@ -29,6 +29,7 @@ from chiflow.core.total.trained import loaded
 from chiflow.core.variation.remainder import with_remainder
 from chiflow.invert import INVERSIONS
 from chiflow.invert.gtv import gtv
+from chiflow.invert.ictv import ictv
 from chiflow.invert.net import net
 from chiflow.simulate.anatomy import read_head
 from chiflow.simulate.sample import made
@@ -119,8 +120,11 @@ def rim(head: dict, fields: dict) -> dict[str, np.ndarray]:
 
 def inverted(head: dict, local: torch.Tensor, method: str) -> torch.Tensor:
     """χ (X, Y, Z) of a local field as the stage INVERT finds it."""
-    weight, sigma, least = with_remainder(local, *known(head)[1:])
-    options = {"least_sigma_ppm": least} if INVERSIONS[method] in (net, gtv) else {}
+    weight, sigma = known(head)[-2:]
+    options = {}
+    if INVERSIONS[method] not in (net, ictv):  # they know the error of a field map themselves
+        weight, sigma, least = with_remainder(local, *known(head)[1:])
+        options = {"least_sigma_ppm": least} if INVERSIONS[method] is gtv else {}
     return INVERSIONS[method](local, head["mask"], head["geometry"], weight, sigma, head["magnitude"], **options).chi
 
 

@@ -115,7 +115,7 @@ def test_another_method_takes_over_where_the_network_was_not_trained(spoil):
     mask = torch.roll(mask, 8, 0) if spoil == "misplaced" else mask
     found = net(field * mask, mask, geometry, mask.float(), 0.002)
     assert found.parameters["Fallback"] == "ictv" and (found.uncertainty[mask] > 0).all() and worst(found.checks) == "warn"
-    assert "ictv alone is" in found.warnings[0]
+    assert "ictv is: " in found.warnings[0]
 
 
 def test_what_the_network_began_from_is_the_iterative_map_of_the_same_field():

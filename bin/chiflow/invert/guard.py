@@ -34,8 +34,18 @@ def figures_after(residual: torch.Tensor, start: Start) -> dict[str, float]:
     return {"ResidualShare": float(residual[start.mask > 0].square().mean().sqrt())}
 
 
-def checks(figures: dict[str, float], ranges: dict[str, list[float]]) -> list[Check]:
-    """The figures beside the ranges of the card; the network is not to be used when one fails. Figures without a range are compared with nothing."""
+def checks(figures: dict[str, float], ranges: dict[str, list[float]], least_misfit: float = 0.0) -> list[Check]:
+    """The figures beside the ranges of the card; the network is not to be used when one fails. Figures without a range are compared with nothing.
+
+    least_misfit : MisfitShare below which it fails as well.
+    """
     judged = in_ranges(figures, ranges, f"{OUTSIDE}inversion")
+    judged = [lifted(check, least_misfit) if check.name == "MisfitShare" else check for check in judged]
     limits = (None, LARGEST_ZERO_SHARE)
     return [*judged, Check(name="ZeroShare", value=figures["ZeroShare"], good=limits, fair=limits, advice=MISPLACED)]
+
+
+def lifted(check: Check, least: float) -> Check:
+    """A check whose fair range begins at `least` or above."""
+    low, high = check.fair
+    return Check(name=check.name, value=check.value, good=check.good, fair=(max(low, least), high), advice=check.advice)
