@@ -21,7 +21,7 @@ class Panel:
 
 PANELS = (
     Panel("chi.nii", "Susceptibility χ", "ppm", "Deep grey nuclei and veins are bright: iron and deoxygenated blood are paramagnetic. White matter and calcifications are dark.", (-0.1, 0.1)),
-    Panel("start.nii", "Susceptibility χ without the network", "ppm", "The iterative inversion (guided total variation) that the network begins from, on the same scale.", (-0.1, 0.1)),
+    Panel("start.nii", "Susceptibility χ without the network", "ppm", "The iterative inversion (structure and texture) that the network begins from, on the same scale.", (-0.1, 0.1)),
     Panel("difference.nii", "What the network changed", "ppm", "χ minus the map without the network. Anatomy that is here and in no other map deserves a second look.", (-0.05, 0.05), "RdBu_r", True),
     Panel("uncertainty.nii", "Uncertainty of χ", "ppm", "Standard deviation of the error that is expected of χ; χ ± 1.645 of it is a 90 % interval.", (0, 0.03), "magma"),
     Panel("residual.nii", "Residual", "ppm", "Field that χ predicts minus the local field. Structure, above all at the rim or along veins, is what χ does not explain.", (-0.01, 0.01), "RdBu_r", True),
