@@ -18,8 +18,6 @@ from chiflow.core.total.net import INPUTS, TotalNet, inputs
 from chiflow.core.total.scale import coarser, coarser_geometry, factors_for, finer, total_fit, total_result, turned
 from chiflow.core.total.start import DEPTH_MM, explained, informed, local_field, middle_of, outside_of, placed, started, surface
 from chiflow.core.total.trained import figures, loaded
-from chiflow.core.weights import load_weights
-from chiflow.invert.net import WEIGHTS as INVERSION_WEIGHTS
 from chiflow.invert.net_total import net_total
 from chiflow.simulate import recipe
 from chiflow.simulate.anatomy import LabelHead
@@ -211,15 +209,6 @@ def test_a_shim_takes_off_what_a_scanner_can():
 
 def test_a_correction_reads_as_many_volumes_as_it_is_told():
     assert not Correction(5, (4, 4), 1)(torch.ones(5, 8, 9, 10)).any()
-
-
-def test_training_begins_from_the_features_of_the_inversion_and_changes_nothing_yet():
-    state = new_state(Config(), torch.device("cpu"))
-    theirs, _ = load_weights(INVERSION_WEIGHTS)
-    own = state.network.corrections[0].state_dict()
-    assert torch.equal(own["before.first.weight"], theirs["corrections.0.before.first.weight"]) and not own["exit.weight"].any()
-    magnitudes = own["entrance.weight"].reshape(32, 3, INPUTS, 8, 3, 3)[:, :, 6], theirs["corrections.0.entrance.weight"].reshape(32, 3, 8, 8, 3, 3)[:, :, 6]
-    assert torch.equal(*magnitudes)
 
 
 @pytest.fixture

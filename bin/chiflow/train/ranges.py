@@ -15,6 +15,8 @@ from chiflow.train.shards import restored
 RESIDUALS = 60  # samples, spread evenly, that are inverted for it
 EXTREMES = ("SmallestVoxelMm", "LargestVoxelMm", "MeanVoxelMm", "VoxelAnisotropy")
 NOT_A_RANGE = ("ZeroShare",)  # has a bound of its own
+EASIER_BELOW = ("NoiseShare",)  # less than ever trained on is no reason to doubt
+UNIT_ONLY, WIDER = ("FieldRmsPpm",), 5.0  # the network sees no unit, so this one is for fields in a wrong one
 
 
 def ranges(shards: list[tuple[int, list[dict]]], network: Corrector) -> dict[str, list[float]]:
@@ -28,8 +30,9 @@ def ranges(shards: list[tuple[int, list[dict]]], network: Corrector) -> dict[str
 
 def bounds(name: str, values: list[float]) -> list[float]:
     """The two ends of a range."""
-    low, high = (0, 100) if name in EXTREMES else (1, 99)
-    return [float(f"{np.percentile(values, q):.4g}") for q in (low, high)]
+    low, high = np.percentile(values, (0, 100) if name in EXTREMES else (1, 99))
+    wider = WIDER if name in UNIT_ONLY else 1.0
+    return [float(f"{value:.4g}") for value in (0.0 if name in EASIER_BELOW else low / wider, high * wider)]
 
 
 @torch.no_grad()

@@ -19,7 +19,6 @@ from chiflow.core.total.trained import figures
 from chiflow.core.total.rounds import total_start
 from chiflow.simulate.anatomy import LabelHead
 from chiflow.simulate.total import HeadTensor, drawn_total, made_total
-from chiflow.train.inversion import gain, without_mean
 
 HALVES = ("mask", "weight", "outer", "deviation", "depth", "guide")
 WHOLES = ("field", "sources", "prior")
@@ -83,6 +82,16 @@ def loss_of(found: TotalSolution, start: TotalStart, truth: dict) -> torch.Tenso
         now = errors_of(sources, local, start, truth)
         gains.append(gain(now[0], before[0]) + OF_CHI * gain(now[1], before[1]))
     return gains[-1] + EARLIER * sum(gains[:-1])
+
+
+def without_mean(values: torch.Tensor) -> torch.Tensor:
+    """Values (N,) less their mean."""
+    return values - values.mean()
+
+
+def gain(error: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    """log of the error over that of the start, by both norms."""
+    return torch.log(error.abs().mean() / before.abs().mean()) + 0.5 * torch.log(error.norm() / before.norm())
 
 
 @torch.no_grad()

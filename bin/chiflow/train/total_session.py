@@ -1,7 +1,6 @@
 """The training of the network of the total field, resumable to the step: label maps in; weights and their card out.
 
-It begins from the features of the inversion network: all of its layers but the first, which takes over what the inputs of both have in common, and
-the last, which stays 0. Samples are drawn when the first step needs them, in the same process. A folder keeps all of it:
+Samples are drawn when the first step needs them, in the same process. A folder keeps all of it:
 
     tensors/<label map>.npz      backgrounds of a head for every direction of B0 (simulate/total.py), and its kinds of tissue
     shards/, validation.pt       samples;      total.pt      the checkpoint
@@ -19,9 +18,7 @@ from safetensors.torch import save
 from tqdm import tqdm
 
 from chiflow.core.progress import progress
-from chiflow.core.total.net import CHANNELS, INPUTS, ITERATIONS, TotalNet
-from chiflow.core.weights import load_weights
-from chiflow.invert.net import WEIGHTS as INVERSION_WEIGHTS
+from chiflow.core.total.net import CHANNELS, ITERATIONS, TotalNet
 from chiflow.simulate.anatomy import LabelHead, read_head
 from chiflow.simulate.surroundings import read_surroundings
 from chiflow.simulate.total import HeadTensor, head_tensor
@@ -33,8 +30,6 @@ from chiflow.train.shards import shard_path
 from chiflow.train.stock import VALIDATION_SEED
 from chiflow.train.total import half_widths, loss_of, ranges, restored, sample, turned_at_random, validated
 
-SHARED = ((0, 0), (1, 2), (4, 3), (5, 5), (6, 6), (10, 7))  # inputs of this network and of the inversion's that mean the same
-NEW_INPUTS = 0.3  # of the usual size of first weights, for inputs that the inversion has not
 SAVED_EVERY = 50
 LIMITS = ["Trained on synthetic fields only: whole heads of adult label maps with air and bone, and random shapes.",
           "The mask is taken as the brain: what lies in it and is none spoils its neighbourhood.", "χ is relative: its mean over the mask is 0."]
@@ -88,28 +83,11 @@ def samples(path: Path, seed: int, numbers: range, heads: list[Head]) -> list[di
 
 
 def new_state(config: Config, device: torch.device) -> State:
-    """A network that begins from the features of the inversion's."""
+    """An untrained network."""
     torch.manual_seed(config.seed)
     network, mean = (TotalNet(config.channels, config.iterations).to(device, memory_format=torch.channels_last) for _ in range(2))
-    if config.channels == CHANNELS:
-        take_features(network, load_weights(INVERSION_WEIGHTS)[0])
     mean.load_state_dict(network.state_dict())
     return State(network, mean, torch.optim.Adam([{"params": list(network.parameters()), "factor": 1}], lr=config.learning_rate, betas=BETAS))
-
-
-@torch.no_grad()
-def take_features(network: TotalNet, tensors: dict[str, torch.Tensor]) -> None:
-    """Copy the layers of the inversion's first CNN but its last, and of its first what belongs to shared inputs."""
-    for correction in network.corrections:
-        own = correction.state_dict()
-        for name, value in own.items():
-            if not name.startswith(("entrance", "exit")):
-                value.copy_(tensors[f"corrections.0.{name}"])
-        theirs = tensors["corrections.0.entrance.weight"]
-        first = own["entrance.weight"].reshape(len(theirs), 3, INPUTS, 8, 3, 3) * NEW_INPUTS
-        for ours, other in SHARED:
-            first[:, :, ours] = theirs.reshape(len(theirs), 3, -1, 8, 3, 3)[:, :, other]
-        own["entrance.weight"].copy_(first.reshape(own["entrance.weight"].shape))
 
 
 def rate(config: Config, step: int) -> float:
