@@ -32,7 +32,7 @@ def test_every_published_image_is_in_it_by_its_content(told, local):
 
 def test_every_input_and_the_weights_are_in_it_by_their_content(told, heads, project):
     given = {path.name: sha256(path) for path in (heads / "bids" / "sub-01" / "anat").iterdir()}
-    given |= {name: sha256(project / "weights" / name) for name in ("brain_mask.json", "brain_mask.safetensors")}
+    given |= {name: sha256(project / "weights" / name) for name in ("brain_mask.json", "brain_mask.safetensors", "inversion.json", "inversion.safetensors")}
     assert {e["Label"]: e["Digest"]["SHA-256"] for e in told["Records"]["Entities"] if "AtLocation" not in e} == given
 
 
