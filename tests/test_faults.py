@@ -31,7 +31,10 @@ def changed(path: Path, change) -> None:
     """Write another volume under the header of an image."""
     image = nibabel.load(path)
     volume = change(np.asarray(image.dataobj, dtype=np.float32)).astype(np.float32)
-    nibabel.save(nibabel.Nifti1Image(volume, image.affine), path)
+    written = nibabel.Nifti1Image(volume, image.affine)
+    written.set_sform(image.affine, int(image.header["sform_code"]))
+    written.set_qform(image.affine, int(image.header["qform_code"]))
+    nibabel.save(written, path)
 
 
 def noisy(folder: Path, subject: str, number: int) -> None:

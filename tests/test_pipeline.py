@@ -41,9 +41,10 @@ def change(path: Path, value: float) -> None:
     image = nibabel.load(path)
     volume = np.array(image.get_fdata(dtype=np.float32))
     volume[0, 0, 0] = value
-    affine = image.affine
+    written = nibabel.Nifti1Image(volume, image.affine)
+    written.set_sform(image.affine, 1)  # the scanner's
     del image
-    nibabel.save(nibabel.Nifti1Image(volume, affine), path)
+    nibabel.save(written, path)
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +205,9 @@ def gated(heads, tmp_path_factory) -> Run:
             shutil.copy(path, target)
     flipped = next((folder / "bids" / "sub-02").rglob("*echo-2*part-phase*.nii*"))
     image = nibabel.load(flipped)
-    nibabel.save(nibabel.Nifti1Image(-np.array(image.get_fdata(dtype=np.float32)), image.affine), flipped)
+    turned = nibabel.Nifti1Image(-np.array(image.get_fdata(dtype=np.float32)), image.affine)
+    turned.set_sform(image.affine, 1)  # the scanner's
+    nibabel.save(turned, flipped)
     own = ("--segmentations", labelled(heads, folder / "labels"), "--reference_label", "white matter", "--dicom")
     return Engine(project, folder / "launch").run("--input", folder / "bids", *own, out=folder / "out")
 

@@ -267,8 +267,7 @@ def test_ranges_are_those_of_the_samples(done, tmp_path):
     sizes = [content["geometry"][1] for content in contents]
     expected = {"SmallestVoxelMm": [min(map(min, sizes)), max(map(min, sizes))], "LargestVoxelMm": [min(map(max, sizes)), max(map(max, sizes))],
                 "MisfitShare": np.percentile([content["misfit_share"] for content in contents], [1, 99]),
-                "FieldRmsPpm": np.percentile([content["rms_ppm"] for content in contents], [1, 99]) * (0.2, 5),
-                "NoiseShare": [0, np.percentile([content["noise_share"] for content in contents], 99)]}
+                "FieldRmsPpm": np.percentile([content["rms_ppm"] for content in contents], [1, 99]) * (0.2, 5)}
     for name, value in expected.items():
         assert card["Ranges"][name] == pytest.approx(list(value), rel=1e-3), name
 

@@ -3,7 +3,7 @@
 Each figure of a scan is compared with the range that the card states (core/ranges.py). Before the inversion:
 
     SmallestVoxelMm, LargestVoxelMm, MeanVoxelMm (cube root of the volume), FieldRmsPpm (a field in Hz is a hundred times too large),
-    MisfitShare = rms (f − D χ₀) / rms f of the map that the network corrects, NoiseShare = σ as told / rms f,
+    MisfitShare = rms (f − D χ₀) / rms f of the map that the network corrects,
     ZeroShare = voxels of the mask with no field (a mask in the wrong place)
 
 and after it:
@@ -26,7 +26,7 @@ def figures_before(start: Start) -> dict[str, float]:
     size, inside = start.geometry.voxel_size, start.mask > 0
     zero = float((start.volume("field")[inside] == 0).float().mean())
     return {"SmallestVoxelMm": min(size), "LargestVoxelMm": max(size), "MeanVoxelMm": (size[0] * size[1] * size[2]) ** (1 / 3),
-            "FieldRmsPpm": start.rms_ppm, "MisfitShare": start.misfit_share, "NoiseShare": start.noise_share, "ZeroShare": zero}
+            "FieldRmsPpm": start.rms_ppm, "MisfitShare": start.misfit_share, "ZeroShare": zero}
 
 
 def figures_after(residual: torch.Tensor, start: Start) -> dict[str, float]:

@@ -4,10 +4,11 @@
     sharp       D / (D² + 0.001 (1 + κ²)) f − χ: all detail, and all noise            field       f
     unseen      0.02 / (D² + 0.02) χ: what the field hardly shows of χ
     misfit      f − D χ                                                               pulled      D W² (f − D χ)
-    noise       σ / W as told                                                         level       misfit of χ, one number
+    noise       0.02 / W                                                              level       misfit of χ, one number
     guide       magnitude, standardised                                               mask, rim   exp(−depth / 5 mm)
 
-The kernel D of the scan's own voxels and B0 made all of them, so the network need not know a kernel. χ of the network times the unit is χ in ppm:
+How large the noise is the network learns from the misfit alone: told that σ is large it takes the misfit for white noise, and trusts the rest of the field
+more than one in vivo deserves. The kernel D of the scan's own voxels and B0 made all of them, so the network need not know a kernel. χ of the network times the unit is χ in ppm:
 (c f, c σ) gives c χ, whatever the network is.
 """
 
@@ -23,6 +24,7 @@ from chiflow.core.variation.guide import standardised
 from chiflow.invert.decomposition import MARGIN_MM, PADDING, decomposed
 
 SHARP, UNSEEN = 0.001, 0.02
+NOISE_SHARE = 0.02
 RIM_MM = 5.0
 SCALES = {"chi": 1 / 3, "structure": 1 / 2, "sharp": 1 / 3, "unseen": 1 / 2, "field": 1.0, "misfit": 2.0, "pulled": 8.0, "noise": 2.0, "guide": 0.5, "mask": 1.0, "rim": 1.0,
           "level": 2.0}  # so that each is about 1
@@ -32,13 +34,12 @@ SIGNED = ("chi", "structure", "sharp", "unseen", "field", "misfit", "pulled")
 
 @dataclass(frozen=True)
 class Start:
-    """volumes (NAMES, X, Y, Z) as scaled, on the volume of the mask; rms_ppm : the unit; misfit_share and noise_share : of χ and as told, over rms f."""
+    """volumes (NAMES, X, Y, Z) as scaled, on the volume of the mask; rms_ppm : the unit; misfit_share : of χ, over rms f."""
 
     geometry: Geometry
     volumes: torch.Tensor
     rms_ppm: float
     misfit_share: float
-    noise_share: float
 
     def volume(self, name: str) -> torch.Tensor:
         """A volume (X, Y, Z) of NAMES in its own unit."""
@@ -56,7 +57,7 @@ def started(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight:
     inside = mask.float()
     weight = inside if weight is None else weight * inside
     found = decomposed(field, mask, geometry, weight, sigma_ppm)
-    unit, noise = field * inside / found.rms_ppm, sigma_ppm / found.rms_ppm
+    unit = field * inside / found.rms_ppm
     dipole = DipoleOperator(geometry, PADDING, field.device, MARGIN_MM)
     kappa_squared = (2 * torch.pi) ** 2 * sum(k**2 for k in k_grid(dipole.padded, geometry.voxel_size, field.device))
     sharp = filtered(unit, dipole.kernel / (dipole.kernel**2 + SHARP * (1 + kappa_squared)), dipole.padded) * inside
@@ -64,11 +65,11 @@ def started(field: torch.Tensor, mask: torch.Tensor, geometry: Geometry, weight:
     guided = magnitude is not None and bool(magnitude.any())
     volumes = {
         "chi": found.chi, "structure": found.structure - found.chi, "sharp": sharp - found.chi, "unseen": unseen, "field": unit, "misfit": found.misfit,
-        "pulled": dipole.adjoint(weight.clamp(max=2) ** 2 * found.misfit) * inside, "noise": (noise / weight.clamp(min=0.1)).clamp(max=1) * inside,
+        "pulled": dipole.adjoint(weight.clamp(max=2) ** 2 * found.misfit) * inside, "noise": NOISE_SHARE / weight.clamp(min=0.1) * inside,
         "guide": standardised(magnitude, mask, geometry) * inside if guided else torch.zeros_like(unit), "mask": inside,
         "rim": torch.exp(-depth_mm(mask, geometry) / RIM_MM) * inside, "level": found.misfit_share * inside,
     }
-    return Start(geometry, torch.stack([SCALES[name] * volumes[name] for name in NAMES]), found.rms_ppm, found.misfit_share, noise)
+    return Start(geometry, torch.stack([SCALES[name] * volumes[name] for name in NAMES]), found.rms_ppm, found.misfit_share)
 
 
 def turned(start: Start, flips: tuple[int, ...] = (), sign: float = 1.0, order: tuple[int, int, int] = (0, 1, 2), contrast: float = 1.0) -> Start:

@@ -15,7 +15,6 @@ from chiflow.train.shards import restored
 RESIDUALS = 60  # samples, spread evenly, that are inverted for it
 EXTREMES = ("SmallestVoxelMm", "LargestVoxelMm", "MeanVoxelMm", "VoxelAnisotropy")
 NOT_A_RANGE = ("ZeroShare",)  # has a bound of its own
-EASIER_BELOW = ("NoiseShare",)  # less than ever trained on is no reason to doubt
 UNIT_ONLY, WIDER = ("FieldRmsPpm",), 5.0  # the network sees no unit, so this one is for fields in a wrong one
 
 
@@ -32,7 +31,7 @@ def bounds(name: str, values: list[float]) -> list[float]:
     """The two ends of a range."""
     low, high = np.percentile(values, (0, 100) if name in EXTREMES else (1, 99))
     wider = WIDER if name in UNIT_ONLY else 1.0
-    return [float(f"{value:.4g}") for value in (0.0 if name in EASIER_BELOW else low / wider, high * wider)]
+    return [float(f"{value:.4g}") for value in (low / wider, high * wider)]
 
 
 @torch.no_grad()

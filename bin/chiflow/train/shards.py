@@ -56,15 +56,14 @@ def sample(seed: int, number: int, heads: list[LabelHead]) -> dict:
     start = started(cut(made.field), mask, geometry, cut(made.weight), made.sigma_ppm, cut(made.magnitude))
     nuclei = torch.isin(cut(made.kinds), torch.tensor([INDEX[name] for name in NUCLEI])) if heads else torch.zeros_like(mask)
     return {"volumes": start.volumes.half(), "truth": (cut(made.chi) / start.rms_ppm).half(), "nuclei": nuclei,
-            "geometry": (geometry.shape, geometry.voxel_size, geometry.b0), "rms_ppm": start.rms_ppm, "misfit_share": start.misfit_share,
-            "noise_share": start.noise_share}
+            "geometry": (geometry.shape, geometry.voxel_size, geometry.b0), "rms_ppm": start.rms_ppm, "misfit_share": start.misfit_share}
 
 
 def restored(content: dict, device: torch.device | str = "cpu", part: tuple[slice, ...] = (slice(None),) * 3) -> tuple[Start, torch.Tensor, torch.Tensor]:
     """The network's input, the true χ in units of the field's rms, and the nuclei (float), of a part of a sample, on a device."""
     volumes = content["volumes"][(slice(None), *part)].to(device).float()
     _, voxel_size, b0 = content["geometry"]
-    start = Start(Geometry(volumes.shape[1:], voxel_size, b0), volumes, *(content[name] for name in ("rms_ppm", "misfit_share", "noise_share")))
+    start = Start(Geometry(volumes.shape[1:], voxel_size, b0), volumes, *(content[name] for name in ("rms_ppm", "misfit_share")))
     return start, content["truth"][part].to(device).float(), content["nuclei"][part].to(device).float()
 
 
