@@ -48,7 +48,7 @@ def main(folder: Path) -> None:
     peak = max(gigabytes(row["peak_rss"]) for row in rows)
     print(f"| whole pipeline, BIDS to BIDS | {whole:.0f} | {sum(map(cpu_seconds, rows)):.0f} | {peak:.2f} |")
     print(f"input {size_of(head / 'bids'):.2f} GiB, work directory {size_of(folder / 'work'):.2f} GiB, results {size_of(folder / 'results'):.2f} GiB")
-    chi = next((folder / "results").glob("sub-*/anat/*_Chimap.nii.gz"))
+    chi = next(path for path in (folder / "results").glob("sub-*/anat/*_Chimap.nii.gz") if "_desc-" not in path.name)
     truth, mask = head / "truth" / "sub-01", chi.with_name(chi.name.replace("Chimap", "desc-chi_mask"))
     judged = ["--map", chi, "--truth", truth / "chi.nii.gz", "--mask", mask, "--mask", truth / "mask.nii.gz", "--labels", truth / "labels.nii.gz"]
     command = [sys.executable, ROOT / "bin" / "evaluate.py", *judged]

@@ -29,7 +29,7 @@ def main(options: list[str]) -> None:
         finished.write_text(json.dumps(options), encoding="utf8")
     places = ["--input", DEMO / "dicom", "--outdir", DEMO / "results", "--private_dir", DEMO / "private"]
     run("nextflow", "run", ROOT, "-profile", "standard,demo", "-resume", *places)
-    chi = next((DEMO / "results").glob("sub-*/**/*_Chimap.nii.gz"))
+    chi = next(path for path in (DEMO / "results").glob("sub-*/**/*_Chimap.nii.gz") if "_desc-" not in path.name)
     truth = next((DEMO / "truth").glob("sub-*/**/*chi.nii.gz")).parent
     mask = chi.with_name(chi.name.replace("Chimap", "desc-chi_mask"))
     figure = DEMO / "chi.png"

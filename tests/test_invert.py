@@ -22,6 +22,7 @@ OBLIQUE = Geometry((32, 31, 22), (1.0, 1.1, 1.5), (0.3, -0.3, 0.9))
 ALL = INVERSIONS | TOTAL_FIELD_INVERSIONS
 TFI_ERROR = 22.2  # measured 20.2 × 1.1
 SIGMA_ERROR = 0.2  # measured 0.16 on this small body, 0.03 on heads
+THREADS = {"net-total": 5e-3}  # its fit of sources is stopped before it has converged: 0.0034 measured
 TURNED, FLIPPED = {"net": 0.055}, {"net": 0.036}  # of ‖χ‖: the members of the ensemble are few, measured × 1.25; the others are exact
 ERROR = {"net": 13.4, "ictv": 15.3, "gtv": 6.6, "tv": 4.5, "hdqsm": 4.5, "medi": 3.5, "fansi": 11.0, "l2": 27.4, "tkd": 29.7}  # NRMSE in %, the worse of both geometries: measured × 1.1
 
@@ -215,7 +216,7 @@ def test_threads_do_not_change_a_map(method):
         torch.set_num_threads(threads)
         maps.append(ALL[method](field, mask, OBLIQUE, mask.float(), 0.0005).chi)
         torch.set_num_threads(before)
-    assert (maps[0] - maps[1]).norm() < 1e-3 * maps[0].norm()  # float32 through some 100 conjugate gradient steps
+    assert (maps[0] - maps[1]).norm() < THREADS.get(method, 1e-3) * maps[0].norm()  # float32 through some 100 conjugate gradient steps
 
 
 def test_inversion_of_the_total_field_needs_no_background_removal():
