@@ -124,7 +124,7 @@ def test_an_edit_in_a_room_reruns_its_stage_and_what_follows(engine, bids, first
 def test_an_option_reruns_its_stage_and_what_follows(engine, bids, first, ids):
     again = engine.run("--input", bids, "--inversion", "tfi", "-resume", out=first.out)
     assert again.tasks("COMPLETED") == {(stage, run) for stage in ("INVERT", "PUBLISH", "REPORT") for run in ids}, again.said
-    sidecar = json.loads(next(first.out.glob("sub-01/**/sub-01_Chimap.json")).read_text())
+    sidecar = json.loads(next(first.out.glob("sub-01/**/*_Chimap.json")).read_text())
     assert sidecar["Processing"][-1]["Method"] == "tfi"
     assert "background" not in [stage["Stage"] for stage in sidecar["Processing"]], "it takes the total field"
 
@@ -239,7 +239,7 @@ def test_a_run_that_no_unwrapping_saves_stops_alone_with_what_was_seen(gated):
 def test_regions_of_the_user_s_labels_and_one_of_them_as_reference(gated):
     with open(gated.out / "sub-01" / "sub-01_desc-regions_qsm.tsv", encoding="utf8", newline="") as stream:
         rows = {(row["name"], row["map"]): row for row in csv.DictReader(stream, delimiter="\t")}
-    assert {name for name, _ in rows} >= set(REGIONS.values()) and {kind for _, kind in rows} == {"Chimap", "R2starmap"}
+    assert {name for name, _ in rows} >= set(REGIONS.values()) and {kind for _, kind in rows} >= {"Chimap", "R2starmap"}
     assert abs(float(rows["white matter", "Chimap"]["mean"])) < 1e-6 and float(rows["white matter", "R2starmap"]["mean"]) > 10
     sidecars = {run: json.loads((gated.out / run / "anat" / f"{run}_Chimap.json").read_text()) for run in ("sub-01", "sub-03")}
     assert sidecars["sub-01"]["Reference"] == "mean of the label white matter of sub-01_desc-own_dseg.nii.gz, resampled"
