@@ -15,8 +15,8 @@ from chiflow.phantom.waves import Waves, draw_waves
 VEINS = 90
 TISSUE_SPREAD = 0.1  # relative standard deviation of χ and R2* between heads
 SKULL_MM = 6.5
-M0, CONTRAST, SEEN_S = 0.78, 0.04, 0.0115  # in vivo: mean over the brain, relative spread between tissues, the echo time at which it is seen
-WHITE_CONTRAST = 0.035  # of white to grey matter, of either sign
+M0, CONTRAST, SEEN_S = 0.78, 0.015, 0.0115  # in vivo: mean over the brain, relative spread between tissues, the echo time at which it is seen
+WHITE_CONTRAST = 0.022  # of white to grey matter, of either sign
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ def _in_vivo(head: Head, rng: np.random.Generator) -> Head:
         chi = spread * IN_VIVO_PPM.get(name, TISSUES[name].chi_ppm)
         contrast = rng.normal(0, CONTRAST) if name not in ("grey_matter", "white_matter") else 0
         tissues[name] = replace(tissues[name], chi_ppm=chi, m0=M0 * float(np.exp(contrast + SEEN_S * (tissues[name].r2star - 20))))
-    sign = rng.choice([-1, 1])
+    contrast = WHITE_CONTRAST * rng.choice([-1, 1])
     white = tissues["white_matter"]
-    tissues["white_matter"] = replace(white, m0=white.m0 * float(np.exp(sign * WHITE_CONTRAST)))
+    tissues["white_matter"] = replace(white, m0=white.m0 * float(np.exp(contrast)))
     return replace(head, tissues=tissues, veins=(), detail=draw_detail(rng))
 
 

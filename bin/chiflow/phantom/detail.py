@@ -22,7 +22,7 @@ SHORTEST_MM, LONGEST_MM = 1.2, 80.0  # of texture
 QUIET_FLUID = 0.4  # texture of fluid over that of tissue
 SHEET = 0.3  # width of a sheet, in standard deviations of the noise whose zeros it follows
 BELOW_MM = 1.5  # over which iron below the cortex falls
-VEIN_R2STAR, VEIN_SHADE = 33.0, (0.1, 0.25)  # of small veins, 1/s at 3 T; signal that they take away beside their decay
+VEIN_R2STAR, VEIN_SHADE = 34.0, (0.085, 0.095)  # of small veins, 1/s at 3 T; signal that they take away beside their decay
 
 
 @dataclass(frozen=True)
@@ -59,25 +59,25 @@ def draw_detail(rng: np.random.Generator) -> Detail:
     """The detail of a head; what is strong differs by a tenth from head to head."""
     near = lambda value, spread=0.1: float(value * np.exp(spread * rng.uniform(-1, 1)))
     return Detail(
-        texture=draw_power_law(rng, 80, SHORTEST_MM, LONGEST_MM, near(3.0, 0.03), near(10.0)),
-        texture_ppm=near(0.0135),
+        texture=draw_power_law(rng, 80, SHORTEST_MM, LONGEST_MM, near(3.1, 0.02), near(14.0)),
+        texture_ppm=near(0.016, 0.05),
         strength=draw_waves(rng, 64, 7.0, 22.0),
-        texture_spread=near(0.65, 0.05),
+        texture_spread=near(0.4, 0.05),
         regional=draw_waves(rng, 40, 40.0, 110.0),
-        regional_ppm=near(0.008),
+        regional_ppm=near(0.006),
         sheets=draw_power_law(rng, 56, 4.0, LONGEST_MM, 4.5, near(12.0)),
         sheets_strength=draw_waves(rng, 40, 15.0, 45.0),
-        sheets_ppm=near(-0.018),
+        sheets_ppm=near(-0.016),
         layers=draw_waves(rng, 40, 18.0, 50.0),
-        cortex_ppm=near(0.018),
+        cortex_ppm=near(0.015),
         below_ppm=near(0.008),
-        soft_mm=near(0.8),
+        soft_mm=near(1.2),
         trees=draw_trees(rng, int(rng.integers(100, 120)), 1.3),
         veins_strength=draw_waves(rng, 40, 12.0, 35.0),
-        vein_ppm=near(0.174),
+        vein_ppm=near(0.2, 0.05),
         vein_shade=float(rng.uniform(*VEIN_SHADE)),
         grain=draw_power_law(rng, 64, 2.5, 50.0, 4.0, 9.0),
-        grain_size=near(0.074, 0.1),
+        grain_size=near(0.077, 0.03),
         decay=draw_power_law(rng, 24, 4.0, 60.0, 3.0, 10.0),
         decay_spread=near(0.08, 0.3),
         fibres=draw_fibres(rng),

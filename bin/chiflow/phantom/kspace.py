@@ -10,7 +10,7 @@ import torch
 FOLD_VOXELS = 4  # over which the two ends of an axis are joined
 
 
-def truncated(signal: torch.Tensor, factors: tuple[int, ...] = (2, 2, 2), shift_voxels: tuple[float, ...] = (0.0, 0.0, 0.0)) -> torch.Tensor:
+def truncated(signal: torch.Tensor, factors: tuple[int, ...], shift_voxels: tuple[float, ...] = (0.0, 0.0, 0.0)) -> torch.Tensor:
     """The complex signal (fine) at the middles of voxels of `factors` fine ones, with the frequencies that
     they resolve; an object moved by shift_voxels.
     """
@@ -18,7 +18,11 @@ def truncated(signal: torch.Tensor, factors: tuple[int, ...] = (2, 2, 2), shift_
         if factor == 1 and not moved:
             continue
         kept = count // factor
+<<<<<<< HEAD
         k = (torch.fft.fftfreq(kept) * kept).round()
+=======
+        k = (torch.fft.fftfreq(kept) * kept).round()  # float32 gives 11.999999 for 12 when kept is 100
+>>>>>>> wt-d
         spectrum = torch.fft.fft(signal, dim=axis).index_select(axis, (k % count).long())
         form = [1, 1, 1]
         form[axis] = -1

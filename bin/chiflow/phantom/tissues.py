@@ -39,7 +39,7 @@ TISSUES = {
     "eye": Tissue(17, 0.010, 0.98, 3.0),
 }
 
-IN_VIVO_PPM = {"grey_matter": 0.014, "white_matter": -0.022, "csf": 0.012, "ventricle": 0.012, "vein": 0.27}  # where texture and layers carry the rest
+IN_VIVO_PPM = {"grey_matter": 0.012, "white_matter": -0.019, "csf": 0.012, "ventricle": 0.012, "vein": 0.27}  # where texture and layers carry the rest
 WHITE, FLUIDS = (TISSUES["white_matter"].label,), (TISSUES["csf"].label, TISSUES["ventricle"].label)
 
 BRAIN = ("grey_matter", "white_matter", "caudate", "putamen", "pallidum", "thalamus", "red_nucleus", "substantia_nigra", "dentate")
