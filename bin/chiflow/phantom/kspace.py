@@ -18,11 +18,7 @@ def truncated(signal: torch.Tensor, factors: tuple[int, ...], shift_voxels: tupl
         if factor == 1 and not moved:
             continue
         kept = count // factor
-<<<<<<< HEAD
-        k = (torch.fft.fftfreq(kept) * kept).round()
-=======
         k = (torch.fft.fftfreq(kept) * kept).round()  # float32 gives 11.999999 for 12 when kept is 100
->>>>>>> wt-d
         spectrum = torch.fft.fft(signal, dim=axis).index_select(axis, (k % count).long())
         form = [1, 1, 1]
         form[axis] = -1
