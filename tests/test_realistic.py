@@ -31,8 +31,8 @@ def test_a_scanner_keeps_the_frequencies_that_its_voxels_resolve(shape):
     middle = torch.meshgrid(*[2 * torch.arange(n).double() + 0.5 for n in shape], indexing="ij")
     for k in ((n - 1) // 2 for n in range(2, min(shape) + 1)):
         wave = lambda at: torch.exp(2j * torch.pi * (k * at[0] / fine[0] - k * at[1] / fine[1] + k * at[2] / fine[2])).to(torch.complex64)
-        assert torch.allclose(truncated(wave((x, y, z))), wave(middle), atol=1e-4)  # float32
-    assert truncated(torch.exp(2j * torch.pi * (shape[0] - 1) * x / fine[0]).to(torch.complex64)).abs().max() < 1e-4
+        assert torch.allclose(truncated(wave((x, y, z)), (2, 2, 2)), wave(middle), atol=1e-4)  # float32
+    assert truncated(torch.exp(2j * torch.pi * (shape[0] - 1) * x / fine[0]).to(torch.complex64), (2, 2, 2)).abs().max() < 1e-4
 
 
 def test_a_voxel_sees_the_mean_phase_of_the_signal_in_it():

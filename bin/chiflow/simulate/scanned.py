@@ -10,6 +10,7 @@ from torch.nn.functional import avg_pool3d
 
 from chiflow.core.dipole import DipoleOperator
 from chiflow.core.geometry import Geometry
+from chiflow.phantom.kspace import truncated
 from chiflow.simulate.paint import FINER
 
 PADDING = 1.25
@@ -42,20 +43,7 @@ def scanned(field: torch.Tensor, magnitude: torch.Tensor, rad_per_ppm: float) ->
 
     Phase is told from that of the mean field, so wraps do not enter.
     """
-    signal = truncated(torch.polar(magnitude, rad_per_ppm * field))
+    signal = truncated(torch.polar(magnitude, rad_per_ppm * field), (FINER,) * 3)
     expected = coarse(field)
     turned = torch.angle(signal * torch.polar(torch.ones_like(expected), -rad_per_ppm * expected))
     return expected + turned / rad_per_ppm, signal.abs()
-
-
-def truncated(signal: torch.Tensor) -> torch.Tensor:
-    """The complex signal (fine) at the middles of the voxels, with the frequencies that they resolve."""
-    for axis, count in enumerate(signal.shape):
-        kept = count // FINER
-        k = torch.fft.fftfreq(kept) * kept
-        spectrum = torch.fft.fft(signal, dim=axis).index_select(axis, (k % count).long())
-        form = [1, 1, 1]
-        form[axis] = -1
-        shift = torch.polar(torch.ones(kept), 2 * torch.pi * k * ((FINER - 1) / 2) / count).reshape(form)
-        signal = torch.fft.ifft(spectrum * shift, dim=axis) / FINER
-    return signal
